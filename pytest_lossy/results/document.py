@@ -1,0 +1,220 @@
+"""The schema of ``results.json``: everything that a report shows, and nothing that needs the engine to compute.
+
+The models here are both the writer's types and the reader's validation; ``pytest-lossy schema results`` prints their
+JSON Schema. Numbers that are undefined or infinite are null, never NaN: JSON has no such number.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CaseRow",
+    "CodecInfo",
+    "Curve",
+    "CurvePoint",
+    "DataInfo",
+    "Environment",
+    "GateResult",
+    "MetricInfo",
+    "MetricValue",
+    "ModelInfo",
+    "ResultsDocument",
+    "RunInfo",
+    "Verdict",
+]
+
+SCHEMA_VERSION = 1
+
+Verdict = Literal["passed", "failed", "inconclusive", "ungated", "error", "crashed", "not_run"]
+"""DESIGN, "Words": ``inconclusive`` where the interval straddles the gate, ``ungated`` where no rule matches."""
+
+Number = FiniteFloat | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MetricValue(_Strict):
+    """One metric of one case, with its interval and its comparison to the clean case of the same model."""
+
+    value: Number
+    low: Number = None
+    high: Number = None
+    retention: Annotated[Number, Field(description="metric / clean, for errors clean / metric")] = None
+    retention_low: Number = None
+    retention_high: Number = None
+    loss: Annotated[Number, Field(description="clean - metric, signed so that worse is positive")] = None
+    loss_low: Number = None
+    loss_high: Number = None
+
+
+class GateResult(_Strict):
+    """One requirement of thresholds.yaml, judged on one case."""
+
+    metric: str
+    """The metric's name; ``primary`` is resolved."""
+    bound: Literal["min", "max", "max_drop", "max_loss"]
+    limit: FiniteFloat
+    quantity: Literal["value", "retention", "loss"]
+    """What was compared: ``max_drop`` compares the retention with ``1 - limit``."""
+    observed: Number
+    low: Number
+    high: Number
+    required: Annotated[FiniteFloat, Field(description="the limit in the units of `quantity`")]
+    comparison: Literal[">=", "<="]
+    verdict: Literal["passed", "failed", "inconclusive"]
+    met: Annotated[bool, Field(description="whether the point estimate meets the gate")]
+    file: str
+    line: int
+    reason: str = ""
+    """Why a gate could not be judged by its interval, where it could not."""
+
+
+class CaseRow(_Strict):
+    """One case: one pytest item, one row."""
+
+    id: Annotated[str, Field(description="pytest node id")]
+    model: str
+    task: str
+    codec: Annotated[str, Field(description="the spec's label, or `clean`")]
+    codec_name: Annotated[str | None, Field(description="the registry's codec; null for clean")]
+    parameter: str | None
+    level: Number
+    role: Literal["case", "reference"] = "case"
+    """``reference``: a clean case that was not selected but had to be computed for the others."""
+    verdict: Verdict
+    outcome: Literal["passed", "failed", "none"]
+    """What pytest reported; ``none`` where no item ran."""
+    primary: str
+    metrics: dict[str, MetricValue] = {}
+    bpp: Annotated[Number, Field(description="pooled 8 x payload bytes / pixels")] = None
+    header_share: Annotated[Number, Field(description="share of the payload that is headers")] = None
+    psnr: Annotated[Number, Field(description="dB; null where infinite")] = None
+    samples: int = 0
+    units: Annotated[int, Field(description="independent units that the intervals resample")] = 0
+    seconds: FiniteFloat = 0.0
+    batch_size: int | None = None
+    gates: list[GateResult] = []
+    error: str | None = None
+    notes: list[str] = []
+    fingerprint: Annotated[str | None, Field(description="of the codec")] = None
+    worker: str | None = None
+
+
+class MetricInfo(_Strict):
+    """What a metric name means."""
+
+    name: str
+    title: str
+    higher_is_better: bool
+    unit: str = ""
+    description: str = ""
+
+
+class DataInfo(_Strict):
+    """The data that a model was evaluated on."""
+
+    name: str
+    fingerprint: str | None = None
+    samples: int | None = None
+    classes: list[str] = []
+    sources: Annotated[dict[str, int], Field(description="stored format and mode -> count")] = {}
+
+
+class ModelInfo(_Strict):
+    """A model of the run, from its spec and from what loading it showed."""
+
+    name: str
+    spec: Annotated[str, Field(description="path of the spec, relative to the root directory")]
+    task: str
+    architecture: str | None = None
+    tags: list[str] = []
+    primary: str
+    metrics: list[MetricInfo] = []
+    details: Annotated[dict[str, Any], Field(description="format, parameters, device, weights")] = {}
+    data: DataInfo
+    error: Annotated[str | None, Field(description="why the model or its data could not be loaded")] = None
+
+
+class CodecInfo(_Strict):
+    """A codec of the run, for axes and for reproduction."""
+
+    label: str
+    name: str
+    parameter: str
+    higher_is_more_compressed: bool
+    minimum: FiniteFloat
+    maximum: FiniteFloat
+    fingerprint: str | None = None
+
+
+class CurvePoint(_Strict):
+    """One level of a curve; the clean reference is ``Curve.clean``."""
+
+    level: FiniteFloat
+    case: str
+    bpp: Number = None
+    psnr: Number = None
+    verdict: Verdict
+    metric: MetricValue
+
+
+class Curve(_Strict):
+    """The primary metric over the levels of one (model, codec), mild to severe."""
+
+    model: str
+    codec: str
+    metric: str
+    clean: MetricValue | None = None
+    points: list[CurvePoint]
+
+
+class Environment(_Strict):
+    """What the numbers were computed with."""
+
+    python: str
+    platform: str
+    machine: str
+    cpu: str
+    instruction_set: str
+    packages: dict[str, str]
+    devices: list[str] = []
+
+
+class RunInfo(_Strict):
+    """The run itself."""
+
+    started: Annotated[str, Field(description="ISO 8601, UTC")]
+    seconds: FiniteFloat
+    status: Literal["complete", "interrupted"]
+    command: Annotated[str, Field(description="the pytest command, ready for a shell")]
+    exit_status: int
+    workers: int
+    samples_limit: Annotated[int | None, Field(description="--lossy-samples; null where all samples ran")] = None
+    replicates: int
+    confidence: FiniteFloat
+    seed: int
+    thresholds: str | None = None
+    inconclusive: Literal["point", "pass", "fail"] = "point"
+    strict: bool = False
+    counts: dict[Verdict, int]
+    warnings: list[str] = []
+    plugin_version: str
+
+
+class ResultsDocument(_Strict):
+    """The whole of ``results.json``."""
+
+    schema_version: Literal[1] = 1
+    run: RunInfo
+    environment: Environment
+    models: list[ModelInfo]
+    codecs: list[CodecInfo]
+    cases: list[CaseRow]
+    curves: list[Curve]
+    recovery: list[Any] = []

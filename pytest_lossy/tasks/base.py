@@ -1,0 +1,71 @@
+"""The task protocol: a case maps each sample to evidence, and metrics are a weighted reduce of evidence.
+
+Because ``reduce`` takes weights, a bootstrap replicate is a reweighting of stored evidence and never a second inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Evidence", "FloatArray", "Metric", "Task"]
+
+FloatArray = npt.NDArray[np.float64]
+Evidence = Mapping[str, npt.NDArray[Any]]
+"""Sufficient statistics of one sample: named arrays of fixed dtype; the first axis may differ between samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that a task reports, with its direction and unit: gates derive ``>=`` or ``<=`` from it."""
+
+    name: str
+    """As written in thresholds.yaml, for example ``miou``."""
+    title: str
+    """As printed in a report, for example ``mIoU``."""
+    higher_is_better: bool = True
+    unit: str = ""
+    """``""`` for a proportion, otherwise for example ``"m"``."""
+    description: str = ""
+    per_class: bool = False
+    """Whether ``name[class]`` exists beside ``name``."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is measured. Instances are immutable and thread-safe."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every aggregate metric; slices are derived from these by ``name[slice]``."""
+
+    @property
+    def primary(self) -> str:
+        """The name of the metric that ``primary`` means in thresholds.yaml."""
+
+    def check(self, prediction: Any, target: Any) -> str | None:
+        """Say what is wrong with a prediction for this target, or None where it can be scored."""
+
+    def evidence(self, prediction: Any, target: Any) -> Evidence:
+        """Score one sample."""
+
+    def reduce(self, evidence: Sequence[Evidence], weights: FloatArray) -> dict[str, FloatArray]:
+        """Compute every metric and slice under each weighting.
+
+        Args:
+            evidence: n samples.
+            weights: (B, n), non-negative; a row of ones is the plain metric.
+
+        Returns:
+            metric or ``metric[slice]`` -> (B,); NaN where it is undefined.
+        """
+
+    def as_target(self, prediction: Any) -> Any:
+        """Turn a prediction into a target, for label-free mode."""
