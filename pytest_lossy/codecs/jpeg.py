@@ -1,0 +1,116 @@
+"""JPEG through Pillow (libjpeg-turbo): the reference implementation of the codec ``jpeg``."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Literal
+
+import numpy as np
+import PIL
+from PIL import Image, features
+from pydantic import BaseModel, ConfigDict
+
+from pytest_lossy.codecs.base import Encoded, Levels, Media, UInt8Array, describe_options
+from pytest_lossy.errors import CodecError
+
+__all__ = ["JpegCodec", "JpegOptions", "entropy_coded_bytes"]
+
+MAX_SIDE = 65_500
+"""libjpeg's JPEG_MAX_DIMENSION, in pixels."""
+
+START_OF_SCAN = 0xDA
+# A marker that ends entropy-coded data: not a stuffed zero, not a restart marker, not a fill byte.
+_MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+class JpegOptions(BaseModel):
+    """What a spec may set for ``jpeg`` beside its levels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:2:0"
+    """Chroma subsampling; cameras and Pillow default to 4:2:0."""
+    progressive: bool = False
+    """Several scans of increasing detail instead of one; the decoded pixels stay the same."""
+    optimize: bool = False
+    """Huffman tables fitted to the image: fewer bytes, the same pixels."""
+
+
+class JpegCodec:
+    """Baseline or progressive JPEG; the level is the quality q, 1 (worst) to 100 (best), of the IJG scale."""
+
+    Options = JpegOptions
+    name = "jpeg"
+    parameter = "q"
+    levels = Levels(
+        minimum=1, maximum=100, default=(95, 75, 50, 30, 15, 10, 5), higher_is_more_compressed=False
+    )
+    media = Media.IMAGE
+
+    def __init__(self, options: JpegOptions | None = None) -> None:
+        self.options = options or JpegOptions()
+
+    def encode(self, media: UInt8Array, level: float, *, fps: float | None = None) -> Encoded:
+        """Compress one image, (H, W, 3), uint8, RGB, at quality ``level``.
+
+        Raises:
+            CodecError: the level is out of range or a side is longer than JPEG can store.
+        """
+        problem = self.levels.problem(level)
+        if problem:
+            raise CodecError(f"jpeg: {problem}")
+        if media.ndim != 3 or media.shape[2] != 3 or media.dtype != np.uint8 or 0 in media.shape:
+            raise CodecError(f"jpeg: needs uint8 (H, W, 3), got {media.dtype} {media.shape}")
+        if max(media.shape[:2]) > MAX_SIDE:
+            raise CodecError(f"jpeg: {media.shape[1]}x{media.shape[0]} is larger than {MAX_SIDE} pixels a side")
+        stream = io.BytesIO()
+        Image.fromarray(media).save(
+            stream,
+            format="JPEG",
+            quality=int(level),
+            subsampling=self.options.subsampling,
+            progressive=self.options.progressive,
+            optimize=self.options.optimize,
+        )
+        data = stream.getvalue()
+        bits = 8 * len(data)
+        return Encoded(
+            data=data,
+            payload_bits=bits,
+            shape=media.shape,
+            header_bits=bits - 8 * entropy_coded_bytes(data),
+        )
+
+    def decode(self, encoded: Encoded) -> UInt8Array:
+        """Return (H, W, 3), uint8, RGB: libjpeg's default islow DCT and fancy chroma upsampling."""
+        with Image.open(io.BytesIO(encoded.data), formats=("JPEG",)) as image:
+            return np.asarray(image)
+
+    def fingerprint(self) -> str:
+        """Library versions and every option."""
+        turbo = features.version("libjpeg_turbo") or features.version("jpg")
+        return f"jpeg(pillow={PIL.__version__},libjpeg-turbo={turbo},{describe_options(self.options)})"
+
+
+def entropy_coded_bytes(data: bytes) -> int:
+    """Bytes of picture data in a JPEG file: what lies in its scans, markers and tables left out.
+
+    Follows the marker syntax of ITU-T T.81, annex B.
+    """
+    position, total = 2, 0
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            break
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte before a marker
+            position += 1
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        position += 2 + length
+        if marker == START_OF_SCAN:
+            end = _MARKER_AFTER_SCAN.search(data, position)
+            stop = end.start() if end else len(data)
+            total += stop - position
+            position = stop
+    return total

@@ -1,0 +1,44 @@
+"""The data sets by name: add one here, or through the entry-point group ``pytest_lossy.data``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pytest_lossy.data.base import Dataset
+from pytest_lossy.registry import Registry
+
+__all__ = ["DATASETS", "build_dataset", "dataset_options"]
+
+DATASETS = Registry(
+    "data set",
+    "pytest_lossy.data",
+    {
+        "camvid": "pytest_lossy.data.camvid:CamVid",
+        "folder-segmentation": "pytest_lossy.data.folder:FolderSegmentation",
+        "mini-segmentation": "pytest_lossy.data.mini_segmentation:MiniSegmentationData",
+    },
+)
+"""Each entry is a class, called as ``cls(options, base)`` where it has an ``Options`` (a pydantic model), with ``base``
+the folder of the spec, to which relative paths refer; else as ``cls(**kwargs)``."""
+
+
+def dataset_options(name: str) -> type[BaseModel] | None:
+    """The pydantic model of a data set's keyword arguments; None where it declares none."""
+    options: type[BaseModel] | None = getattr(DATASETS.load(name), "Options", None)
+    return options
+
+
+def build_dataset(name: str, kwargs: Mapping[str, Any], base: Path) -> Dataset:
+    """Build a data set by registry name or dotted path.
+
+    Raises:
+        LossyError: the name is unknown, the options do not fit, or the data cannot be found.
+    """
+    family = DATASETS.load(name)
+    schema = dataset_options(name)
+    dataset: Dataset = family(schema(**kwargs), base) if schema else family(**kwargs)
+    return dataset

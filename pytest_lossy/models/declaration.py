@@ -1,0 +1,130 @@
+"""What a spec declares of a model: format, weights, pre-processing and post-processing."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field_validator, model_validator
+
+__all__ = ["FORMATS", "InputSection", "ModelSection", "OutputSection"]
+
+FORMATS = ("torch", "onnx", "litert")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSection(_Section):
+    """Declarative pre-processing from 8-bit RGB at source resolution to the network's input."""
+
+    size: Annotated[
+        int | tuple[int, int] | None,
+        Field(
+            description="[height, width] or one side of a square, in pixels; omit to keep the source's size"
+        ),
+    ] = None
+    resize: Annotated[
+        Literal["stretch", "letterbox"],
+        Field(description="stretch ignores the aspect ratio; letterbox keeps it and pads bottom and right"),
+    ] = "stretch"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    multiple_of: Annotated[
+        int, Field(ge=1, description="pad bottom and right up to a multiple of this many pixels")
+    ] = 1
+    pad_value: Annotated[int, Field(ge=0, le=255, description="grey level of padding")] = 0
+    color: Literal["rgb", "bgr"] = "rgb"
+    range: Annotated[
+        tuple[FiniteFloat, FiniteFloat] | None,
+        Field(
+            description="what 0 and 255 become before mean and std; default [0, 1], [0, 255] for uint8 inputs"
+        ),
+    ] = None
+    mean: Annotated[tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3)] = None
+    std: Annotated[tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3)] = None
+    layout: Literal["nchw", "nhwc"] | None = Field(
+        default=None, description="default: nchw for torch and onnx, nhwc for litert"
+    )
+    dtype: Literal["float32", "float16", "uint8", "int8"] | None = Field(
+        default=None, description="default: what the model file declares, else float32"
+    )
+    function: str | None = Field(
+        default=None,
+        description="instead of all the above, ./file.py:name or package.module:name, called with a list of uint8 "
+        "(H, W, 3) arrays and the contexts; returns what the network takes",
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _positive_size(cls, size: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+        sides = (size,) if isinstance(size, int) else size or ()
+        if any(side < 1 for side in sides):
+            raise ValueError(f"size {size} has a side below 1 pixel; write [height, width] in pixels")
+        return size
+
+    @field_validator("std")
+    @classmethod
+    def _nonzero_std(cls, std: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if std and any(value <= 0 for value in std):
+            raise ValueError(f"std {list(std)} must be above 0; it divides the pixel values")
+        return std
+
+
+class OutputSection(_Section):
+    """How the network's output becomes predictions."""
+
+    kind: Annotated[
+        Literal["auto", "logits", "labels"],
+        Field(description="segmentation: class scores (N, C, H, W), or label maps (N, H, W)"),
+    ] = "auto"
+    select: Annotated[
+        StrictInt | str | None, Field(description="which output: an index of a tuple or a key of a mapping")
+    ] = None
+    class_map: Annotated[
+        dict[StrictInt, StrictInt] | None,
+        Field(description="class of the model -> class of the data; classes left out become 255, 'no class'"),
+    ] = None
+    function: str | None = Field(
+        default=None,
+        description="instead of all the above, ./file.py:name or package.module:name, called with the raw output and "
+        "a list of source sizes (H, W); returns one prediction per sample, in source coordinates",
+    )
+
+
+class ModelSection(_Section):
+    """Where the network comes from: exactly one of torch, onnx and litert."""
+
+    torch: str | None = Field(
+        default=None, description="./file.py:function, relative to the spec, or package.module:function"
+    )
+    onnx: str | None = Field(default=None, description="an .onnx file, relative to the spec")
+    litert: str | None = Field(default=None, description="a .tflite file, relative to the spec")
+    kwargs: dict[str, Any] = {}
+    weights: str | None = Field(
+        default=None, description="torch: a .safetensors or weights-only .pt file, relative to the spec"
+    )
+    sha256: Annotated[str | None, Field(pattern="^[0-9a-fA-F]{64}$")] = Field(
+        default=None, description="of the weights, or of the model file of onnx and litert"
+    )
+    input: InputSection = InputSection()
+    output: OutputSection = OutputSection()
+
+    @model_validator(mode="after")
+    def _one_format(self) -> ModelSection:
+        given = [name for name in FORMATS if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none"
+            raise ValueError(f"needs exactly one of {', '.join(FORMATS)}, found {found}; keep one")
+        if self.torch is None and (self.weights is not None or self.kwargs):
+            raise ValueError("'weights' and 'kwargs' belong to 'torch' models; remove them")
+        if self.torch is not None and not re.fullmatch(r"[^:]+:[A-Za-z_][\w.]*", self.torch):
+            raise ValueError(
+                f"torch: '{self.torch}' is not of the form ./file.py:function or package.module:function"
+            )
+        return self
+
+    @property
+    def format(self) -> str:
+        """Which of the formats is declared."""
+        return next(name for name in FORMATS if getattr(self, name) is not None)

@@ -1,0 +1,81 @@
+"""Build the model that a spec declares: one adapter per format."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from pytest_lossy.errors import ModelError
+from pytest_lossy.models.base import Model
+from pytest_lossy.models.network import Network, NetworkModel
+from pytest_lossy.models.outputs import output_decoder
+from pytest_lossy.models.preprocessing import declared_input
+from pytest_lossy.usercode import import_callable
+from pytest_lossy.models.declaration import ModelSection
+
+__all__ = ["build_model", "check_sha256"]
+
+
+def build_model(section: ModelSection, task: str, base: Path, device: str) -> Model:
+    """Build the declared network with its pre- and post-processing.
+
+    Args:
+        section: the spec's ``model``.
+        task: what the network's output means.
+        base: folder of the spec; relative paths refer to it.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ModelError: files are missing or damaged, the sha256 differs, or the network cannot be built.
+    """
+    network = _build_network(section, base, device)
+    prepare = import_callable(section.input.function, base) if section.input.function else None
+    finish = import_callable(section.output.function, base) if section.output.function else None
+    return NetworkModel(
+        network,
+        prepare=prepare or declared_input(section.input, network.expects, device),
+        decode=finish or output_decoder(task, section.output),
+        select=section.output.select,
+    )
+
+
+def _build_network(section: ModelSection, base: Path, device: str) -> Network:
+    if section.torch is not None:
+        from pytest_lossy.models.torch_network import TorchNetwork
+
+        build = import_callable(section.torch, base)
+        weights = base / section.weights if section.weights else None
+        digest = check_sha256(weights, section.sha256) if weights else None
+        return TorchNetwork(build, section.kwargs, weights, digest, device, source=section.torch)
+    path = base / (section.onnx or section.litert or "")
+    digest = check_sha256(path, section.sha256)
+    if section.onnx is not None:
+        from pytest_lossy.models.onnx_network import OnnxNetwork
+
+        return OnnxNetwork(path, digest, device)
+    from pytest_lossy.models.litert_network import LiteRTNetwork
+
+    return LiteRTNetwork(path, digest)
+
+
+def check_sha256(path: Path, expected: str | None) -> str:
+    """Hash a file and compare.
+
+    Returns:
+        the hexadecimal sha256.
+
+    Raises:
+        ModelError: the file is missing or differs.
+    """
+    try:
+        with path.open("rb") as stream:
+            actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: {error.strerror or error}; place the file there or change its path in the spec"
+        ) from None
+    if expected is not None and actual != expected.lower():
+        raise ModelError(
+            f"{path}: sha256 is {actual}, the spec says {expected.lower()}; restore the file, or update the spec if the "
+            "change is meant"
+        )
+    return actual

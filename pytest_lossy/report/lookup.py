@@ -1,0 +1,177 @@
+"""What every renderer looks up in a results document: metrics' directions, order of levels, names, commands."""
+
+from __future__ import annotations
+
+import shlex
+from functools import cached_property
+
+from pytest_lossy.report import formatting
+from pytest_lossy.results.document import (
+    CaseRow,
+    CodecInfo,
+    Curve,
+    GateResult,
+    MetricInfo,
+    MetricValue,
+    ModelInfo,
+    ResultsDocument,
+    Verdict,
+)
+
+__all__ = ["CLEAN", "VERDICTS", "Lookup", "verdict_word"]
+
+CLEAN = "clean"
+"""The codec label of a case without a codec."""
+
+VERDICTS: tuple[Verdict, ...] = (
+    "failed",
+    "error",
+    "crashed",
+    "inconclusive",
+    "not_run",
+    "ungated",
+    "passed",
+)
+"""Worst first: the order in which reports count and list them."""
+
+
+def verdict_word(verdict: Verdict) -> str:
+    """Give the verdict in words, ``not run``."""
+    return verdict.replace("_", " ")
+
+
+class Lookup:
+    """A read-only index over one document. Every lookup survives names that the document does not define."""
+
+    def __init__(self, document: ResultsDocument) -> None:
+        self.document = document
+        self.models = {model.name: model for model in document.models}
+        self.codecs = {codec.label: codec for codec in document.codecs}
+        self.cases = {case.id: case for case in document.cases}
+
+    @cached_property
+    def model_names(self) -> list[str]:
+        """Every model that is declared or has a row, in the document's order."""
+        names = [model.name for model in self.document.models]
+        names += [case.model for case in self.document.cases] + [
+            curve.model for curve in self.document.curves
+        ]
+        return list(dict.fromkeys(names))
+
+    @cached_property
+    def codec_labels(self) -> list[str]:
+        """Every codec that is declared or has a row, without clean, in the document's order."""
+        labels = [codec.label for codec in self.document.codecs]
+        labels += [case.codec for case in self.document.cases] + [
+            curve.codec for curve in self.document.curves
+        ]
+        return [label for label in dict.fromkeys(labels) if label != CLEAN]
+
+    @cached_property
+    def cases_of(self) -> dict[str, list[CaseRow]]:
+        """Rows by model, in the document's order."""
+        found: dict[str, list[CaseRow]] = {}
+        for case in self.document.cases:
+            found.setdefault(case.model, []).append(case)
+        return found
+
+    @cached_property
+    def curves_of(self) -> dict[str, list[Curve]]:
+        """Curves by model, in the document's order."""
+        found: dict[str, list[Curve]] = {}
+        for curve in self.document.curves:
+            found.setdefault(curve.model, []).append(curve)
+        return found
+
+    @cached_property
+    def clean_cases(self) -> dict[str, CaseRow]:
+        """The clean row of each model that has one."""
+        return {case.model: case for case in self.document.cases if case.codec == CLEAN}
+
+    def metric(self, model: str, name: str) -> MetricInfo | None:
+        """Give what ``name`` means for ``model``; a slice such as ``miou[road]`` inherits from its base metric."""
+        info: ModelInfo | None = self.models.get(model)
+        known = {metric.name: metric for metric in info.metrics} if info else {}
+        return known.get(name) or known.get(name.partition("[")[0])
+
+    def higher_is_better(self, model: str, name: str) -> bool:
+        """Give the direction of a metric; a metric that nobody described is taken for a score."""
+        info = self.metric(model, name)
+        return info.higher_is_better if info else True
+
+    def metric_title(self, model: str, name: str) -> str:
+        """Give the metric's name with its unit and, for an error, its direction."""
+        info = self.metric(model, name)
+        if info is None:
+            return name
+        unit = f" ({info.unit})" if info.unit else ""
+        return f"{name}{unit}" if info.higher_is_better else f"{name}{unit}, lower is better"
+
+    def primary(self, model: str) -> str | None:
+        """Give the primary metric of a model, from its declaration or from its rows."""
+        info = self.models.get(model)
+        rows = self.cases_of.get(model, [])
+        return info.primary if info else rows[0].primary if rows else None
+
+    def rises(self, codec: str) -> bool:
+        """Say whether a higher level compresses more; an undeclared codec is read off its curve, mild to severe."""
+        info: CodecInfo | None = self.codecs.get(codec)
+        if info:
+            return info.higher_is_more_compressed
+        for curve in self.document.curves:
+            if curve.codec == codec and len(curve.points) > 1:
+                return curve.points[0].level <= curve.points[-1].level
+        return True
+
+    def severity(self, codec: str, level: float) -> float:
+        """Give a number that grows with compression, to sort mild to severe."""
+        return level if self.rises(codec) else -level
+
+    def parameter(self, codec: str) -> str:
+        """Give the name of the codec's level, ``q`` or ``crf``; ``level`` where nobody says."""
+        info = self.codecs.get(codec)
+        if info:
+            return info.parameter
+        return next(
+            (case.parameter for case in self.document.cases if case.codec == codec and case.parameter),
+            "level",
+        )
+
+    def level_name(self, codec: str, level: float | None) -> str:
+        """Give the level as node ids print it, ``q15``; ``clean`` without a codec."""
+        if codec == CLEAN:
+            return CLEAN
+        return f"{self.parameter(codec)}{formatting.level(level)}"
+
+    def case_name(self, case: CaseRow) -> str:
+        """Give the short name of a row within its model, ``jpeg q15``."""
+        return CLEAN if case.codec == CLEAN else f"{case.codec} {self.level_name(case.codec, case.level)}"
+
+    def rerun(self, case: CaseRow) -> str:
+        """Give the command that reproduces one row, quoted for a POSIX shell.
+
+        Only a lossy flag collects the specs, so a clean case asks for all codecs and is then selected by its id; a
+        smoke run is reproduced on the same samples.
+        """
+        codec = "all" if case.codec == CLEAN else case.codec
+        words = ["pytest", f"--lossy-codec={codec}"]
+        if self.document.run.samples_limit is not None:
+            words.append(f"--lossy-samples={self.document.run.samples_limit}")
+        return shlex.join([*words, case.id])
+
+    def gate_in_metric_units(self, gate: GateResult, clean: MetricValue | None, model: str) -> float | None:
+        """Give the metric value at which a gate lies, to draw it on the metric's axis.
+
+        A retention r lies at ``clean * r``, for errors at ``clean / r``; a loss at ``clean - loss``, for errors at
+        ``clean + loss`` (DESIGN, "Words"). Null where clean is unknown or the gate has no such point.
+        """
+        if gate.quantity == "value":
+            return gate.required
+        if clean is None or clean.value is None:
+            return None
+        better = self.higher_is_better(model, gate.metric)
+        if gate.quantity == "loss":
+            return clean.value - gate.required if better else clean.value + gate.required
+        if better:
+            return clean.value * gate.required
+        return clean.value / gate.required if gate.required > 0 else None

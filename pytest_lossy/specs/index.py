@@ -1,0 +1,188 @@
+"""Index the spec files: read and check every one of them, import no user code, build nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel
+
+from pytest_lossy.cases import CLEAN, CodecPlan, IndexedSpec
+from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_options, codec_parameter
+from pytest_lossy.data.registry import DATASETS, dataset_options
+from pytest_lossy.errors import ConfigurationError, LossyError, Problem
+from pytest_lossy.registry import Registry, did_you_mean, is_dotted
+from pytest_lossy.specs.schema import CodecSection, Spec
+from pytest_lossy.specs.validation import validate
+from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
+from pytest_lossy.tasks.registry import TASKS, task_options
+
+__all__ = ["SPEC_SUFFIXES", "find_specs", "index_specs", "relative_to_root"]
+
+SPEC_SUFFIXES = (".yaml", ".yml")
+
+
+def find_specs(folder: Path) -> list[Path]:
+    """The spec files of a folder (not of its subfolders), sorted; ``folder`` may also be one file."""
+    if folder.is_file():
+        return [folder]
+    return sorted(path for path in folder.iterdir() if path.suffix in SPEC_SUFFIXES and path.is_file())
+
+
+def relative_to_root(path: Path, root: Path) -> str:
+    """``path`` as node ids and messages print it: relative to ``root`` where it lies below it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def index_specs(paths: Iterable[Path], root: Path) -> list[IndexedSpec]:
+    """Read and check spec files.
+
+    Args:
+        paths: absolute paths.
+        root: pytest's root directory.
+
+    Returns:
+        one entry per file, sorted by path.
+
+    Raises:
+        ConfigurationError: every problem of every file.
+    """
+    problems: list[Problem] = []
+    indexed: list[IndexedSpec] = []
+    for path in sorted(set(paths)):
+        try:
+            indexed.append(_index_one(path, root))
+        except ConfigurationError as error:
+            problems += error.problems
+    problems += _clashing_names(indexed)
+    if problems:
+        raise ConfigurationError(problems)
+    return indexed
+
+
+def _index_one(path: Path, root: Path) -> IndexedSpec:
+    shown = relative_to_root(path, root)
+    source = load_yaml(path, Path(shown))
+    if not isinstance(source.data, dict):
+        raise ConfigurationError(
+            [source.problem((), "a spec is a mapping of keys to values; see the README")]
+        )
+    spec, problems = validate(Spec, source, source.data)
+    if spec is None:
+        raise ConfigurationError(problems)
+    problems += _check_names(spec, source)
+    problems += _check_task(spec, source)
+    plans: list[CodecPlan] = []
+    for label, section in spec.codecs.items():
+        plan, found = _plan(label, section, source)
+        problems += found
+        if plan:
+            plans.append(plan)
+    if problems:
+        raise ConfigurationError(problems)
+    return IndexedSpec(path, shown, spec.resolved_name(PurePosixPath(shown)), spec, tuple(plans))
+
+
+def _check_names(spec: Spec, source: YamlSource) -> list[Problem]:
+    from pytest_lossy.specs.schema import NAME
+
+    problems: list[Problem] = []
+    name = spec.resolved_name(PurePosixPath(source.path.as_posix()))
+    if not NAME.fullmatch(name):
+        problems.append(
+            source.problem((), f"the file's stem '{name}' is no model name ([A-Za-z0-9._-]+); add 'name:'")
+        )
+    if CLEAN in spec.codecs:
+        problems.append(
+            source.problem(
+                ("codecs", CLEAN), "label 'clean' names the case without a codec; choose another label"
+            )
+        )
+    if spec.data.name is not None:
+        problems += _check_registered(DATASETS, spec.data.name, source, ("data", "name"))
+        if not problems and spec.data.name in DATASETS.builtin:
+            problems += _check_kwargs(
+                dataset_options(spec.data.name), spec.data.kwargs, source, ("data", "kwargs")
+            )
+    return problems
+
+
+def _check_task(spec: Spec, source: YamlSource) -> list[Problem]:
+    problems = _check_registered(TASKS, spec.task, source, ("task",))
+    if not problems and spec.task in TASKS.builtin:
+        options = task_options(spec.task)
+        if options is None and spec.task_kwargs:
+            problems.append(
+                source.problem(("task_kwargs",), f"task '{spec.task}' has no options; remove them")
+            )
+        elif options is not None:
+            problems += _check_kwargs(options, spec.task_kwargs, source, ("task_kwargs",))
+    return problems
+
+
+def _check_registered(registry: Registry, name: str, source: YamlSource, location: Location) -> list[Problem]:
+    """A name is fine if it is registered, or a dotted path, which is only followed when the model loads."""
+    if name in registry or (":" in name and is_dotted(name)):
+        return []
+    return [
+        source.problem(location, f"unknown {registry.kind} '{name}'; {did_you_mean(name, registry.names())}")
+    ]
+
+
+def _check_kwargs(
+    options: type[BaseModel] | None, kwargs: dict[str, Any], source: YamlSource, location: Location
+) -> list[Problem]:
+    return validate(options, source, kwargs, location)[1] if options is not None else []
+
+
+def _plan(label: str, section: CodecSection, source: YamlSource) -> tuple[CodecPlan | None, list[Problem]]:
+    here: Location = ("codecs", label)
+    name = section.codec or label
+    problems = _check_registered(CODECS, name, source, (*here, "codec") if section.codec else here)
+    if problems:
+        return None, problems
+    try:
+        grid, options = codec_levels(name), codec_options(name)
+    except LossyError as error:
+        return None, [source.problem(here, str(error))]
+    problems = _check_kwargs(options, section.options, source, here)
+    if section.levels is not None:
+        problems += _check_levels(section.levels, name, source, here)
+    if problems:
+        return None, problems
+    levels = tuple(sorted(section.levels or grid.default, key=grid.severity))
+    return CodecPlan(label, name, codec_parameter(name), section.options, levels, grid), []
+
+
+def _check_levels(levels: Sequence[float], name: str, source: YamlSource, here: Location) -> list[Problem]:
+    grid = codec_levels(name)
+    short = (*here, 0) in source.lines  # written as `label: [levels]`
+    problems = []
+    for index, level in enumerate(levels):
+        location = (*here, index) if short else (*here, "levels", index)
+        wrong = grid.problem(level)
+        if wrong:
+            problems.append(
+                source.problem(location, f"{name}: {wrong}; choose from {grid.minimum:g}..{grid.maximum:g}")
+            )
+        if level in levels[:index]:
+            problems.append(source.problem(location, f"{name}: level {level:g} is listed twice; keep one"))
+    return problems
+
+
+def _clashing_names(indexed: list[IndexedSpec]) -> list[Problem]:
+    """Models whose names are equal, or equal but for case: they are file names, too."""
+    by_name: dict[str, list[IndexedSpec]] = defaultdict(list)
+    for entry in indexed:
+        by_name[entry.name.lower()].append(entry)
+    return [
+        Problem(
+            Path(entry.shown),
+            0,
+            f"model name '{entry.name}' is also used by {entries[0].shown}; rename one of them",
+        )
+        for entries in by_name.values()
+        for entry in entries[1:]
+    ]

@@ -1,0 +1,99 @@
+"""The schema of a spec file: a model, its task, its data and the codec levels to try."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+
+from pytest_lossy.models.declaration import ModelSection
+
+__all__ = ["NAME", "CodecSection", "DataSection", "Spec", "spec_json_schema"]
+
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""What model names and codec labels may consist of: they become parts of node ids and file names."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(_Section):
+    """Where the samples come from: a registered name or a factory."""
+
+    name: str | None = None
+    factory: str | None = Field(
+        default=None, description="./file.py:function, relative to the spec, or package.module:function"
+    )
+    kwargs: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSection:
+        if (self.name is None) == (self.factory is None):
+            raise ValueError("needs exactly one of name and factory; keep one")
+        return self
+
+
+class CodecSection(BaseModel):
+    """The levels of one codec; every other key is an option of that codec."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    codec: str | None = Field(default=None, description="registry name; default: the label itself")
+    levels: Annotated[
+        tuple[FiniteFloat, ...] | None, Field(description="default: the codec's own grid", min_length=1)
+    ] = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything beside ``codec`` and ``levels``."""
+        return dict(self.model_extra or {})
+
+
+class Spec(_Section):
+    """One model under test."""
+
+    name: str | None = Field(
+        default=None, description="default: the file's stem", pattern=f"^{NAME.pattern}$"
+    )
+    task: str
+    task_kwargs: dict[str, Any] = {}
+    architecture: str | None = Field(default=None, description="family, for the resilience ranking")
+    model: ModelSection
+    data: DataSection
+    codecs: dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], CodecSection]
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    tags: tuple[str, ...] = ()
+    requires: Annotated[
+        Literal["needed", "optional"],
+        Field(description="optional: missing data or weights skip the model's cases instead of failing them"),
+    ] = "needed"
+
+    @field_validator("codecs", mode="before")
+    @classmethod
+    def _short_forms(cls, codecs: Any) -> Any:
+        """``label: [levels]`` and ``label:`` (the default grid) are short for mappings."""
+        if not isinstance(codecs, dict):
+            return codecs
+        return {
+            label: {} if section is None else {"levels": section} if isinstance(section, list) else section
+            for label, section in codecs.items()
+        }
+
+    def resolved_name(self, path: PurePosixPath) -> str:
+        """The model's name: as declared, or the stem of the spec's path."""
+        return self.name or path.stem
+
+
+def spec_json_schema() -> dict[str, Any]:
+    """JSON Schema of a spec file, with the short forms of ``codecs``."""
+    schema = Spec.model_json_schema()
+    section = schema["properties"]["codecs"].get("patternProperties") or {}
+    for pattern, value in section.items():
+        section[pattern] = {
+            "anyOf": [value, {"type": "array", "items": {"type": "number"}}, {"type": "null"}]
+        }
+    schema["title"] = "pytest-lossy spec"
+    return schema

@@ -1,0 +1,217 @@
+"""Read thresholds.yaml: every problem at once, each with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from pytest_lossy.cases import CLEAN
+from pytest_lossy.errors import ConfigurationError, Problem
+from pytest_lossy.registry import did_you_mean
+from pytest_lossy.specs.validation import validate
+from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
+from pytest_lossy.thresholds.rules import (
+    BOUNDS,
+    PRIMARY,
+    Defaults,
+    LevelRange,
+    Rule,
+    Thresholds,
+    aggregate,
+    is_glob,
+)
+
+__all__ = ["load_thresholds", "thresholds_json_schema"]
+
+_PERCENT = re.compile(r"(-?\d+(?:\.\d+)?)\s*%")
+
+
+class _Document(BaseModel):
+    """The whole file; the rules below ``models`` are walked by hand, since their keys are patterns."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1]
+    defaults: Defaults = Defaults()
+    models: dict[str, dict[str, Any]] = {}
+
+
+def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str], labels: Iterable[str]) -> Thresholds:
+    """Read and check a thresholds file.
+
+    Args:
+        path: the file.
+        shown: its path in messages.
+        metrics: names that a rule may gate, without slices.
+        labels: codec labels and names that a rule may name.
+
+    Raises:
+        ConfigurationError: every problem of the file, with lines.
+    """
+    source = load_yaml(path, shown)
+    if not isinstance(source.data, dict):
+        raise ConfigurationError(
+            [source.problem((), "is not a mapping; start with 'version: 1' and 'models:'")]
+        )
+    document, problems = validate(_Document, source, source.data)
+    if document is None:
+        raise ConfigurationError(problems)
+    reader = _RuleReader(source, {*metrics, PRIMARY}, set(labels))
+    for model, codecs in document.models.items():
+        reader.read_model(model, codecs)
+    if reader.problems:
+        raise ConfigurationError(reader.problems)
+    return Thresholds(tuple(reader.rules), document.defaults, shown.as_posix())
+
+
+class _RuleReader:
+    """Walks ``models`` and collects rules and problems."""
+
+    def __init__(self, source: YamlSource, metrics: set[str], labels: set[str]) -> None:
+        self.source, self.metrics, self.labels = source, metrics, labels
+        self.rules: list[Rule] = []
+        self.problems: list[Problem] = []
+
+    def complain(self, location: Location, message: str) -> None:
+        self.problems.append(self.source.problem(location, message))
+
+    def mapping(self, value: Any, location: Location, content: str) -> dict[Any, Any]:
+        if isinstance(value, dict):
+            return value
+        self.complain(
+            location, f"'{location[-1]}' must be a mapping of {content}, got {value!r}; indent one below it"
+        )
+        return {}
+
+    def read_model(self, model: str, codecs: Any) -> None:
+        here: Location = ("models", model)
+        for codec, levels in self.mapping(codecs, here, "codec labels").items():
+            codec_here = (*here, codec)
+            if codec == CLEAN:
+                self.read_metrics(model, CLEAN, "", levels, codec_here)
+                continue
+            if not isinstance(codec, str):
+                self.complain(codec_here, f"codec label {codec!r} is not text; put it in quotes")
+                continue
+            if not is_glob(codec) and codec not in self.labels:
+                self.complain(codec_here, f"unknown codec '{codec}'; {did_you_mean(codec, self.labels)}")
+                continue
+            ranges: list[tuple[str, LevelRange, set[tuple[str, Bound]]]] = []
+            for level, metrics in self.mapping(levels, codec_here, "levels").items():
+                self.read_level(model, codec, level, metrics, (*codec_here, level), ranges)
+
+    def read_level(
+        self,
+        model: str,
+        codec: str,
+        level: Any,
+        metrics: Any,
+        here: Location,
+        ranges: list[tuple[str, LevelRange, set[tuple[str, Bound]]]],
+    ) -> None:
+        if level == "knee":
+            self.complain(here, "gates on the knee are not available in this version; gate levels instead")
+            return
+        pattern = f"{level:g}" if isinstance(level, int | float) and not isinstance(level, bool) else level
+        if not isinstance(pattern, str) or not _valid_level(pattern):
+            self.complain(here, f"{level!r} is no level; write a number, a range such as '>=50', or '*'")
+            return
+        before = len(self.rules)
+        self.read_metrics(model, codec, pattern, metrics, here)
+        bounds = LevelRange.parse(pattern)
+        if bounds is None:
+            return
+        gated = {(rule.metric, rule.bound) for rule in self.rules[before:]}
+        for other, other_bounds, other_gated in ranges:
+            shared = sorted(gated & other_gated)
+            if shared and bounds.overlaps(other_bounds):
+                names = ", ".join(f"{metric}.{bound}" for metric, bound in shared)
+                self.complain(
+                    here, f"range '{pattern}' overlaps '{other}' for {names}; make the two ranges disjoint"
+                )
+        ranges.append((pattern, bounds, gated))
+
+    def read_metrics(self, model: str, codec: str, level: str, metrics: Any, here: Location) -> None:
+        for metric, bounds in self.mapping(metrics, here, "metrics").items():
+            metric_here = (*here, metric)
+            if not isinstance(metric, str) or aggregate(metric) not in self.metrics:
+                self.complain(
+                    metric_here, f"unknown metric '{metric}'; {did_you_mean(str(metric), self.metrics)}"
+                )
+                continue
+            for bound, limit in self.mapping(
+                bounds, metric_here, "bounds (min, max, max_drop, max_loss)"
+            ).items():
+                bound_here = (*metric_here, bound)
+                if bound not in BOUNDS:
+                    self.complain(bound_here, f"unknown bound '{bound}'; {did_you_mean(str(bound), BOUNDS)}")
+                    continue
+                if codec == CLEAN and bound in ("max_drop", "max_loss"):
+                    self.complain(
+                        bound_here, f"'{bound}' compares with clean itself; gate clean with min or max"
+                    )
+                    continue
+                number = _parse_limit(limit)
+                if number is None:
+                    self.complain(
+                        bound_here, f"{bound}: {limit!r} is not a number or percentage; write 0.05 or 5%"
+                    )
+                    continue
+                if bound == "max_drop" and not 0 <= number < 1:
+                    self.complain(bound_here, f"max_drop: {limit} is not in 0%..100%; it is a share of clean")
+                    continue
+                line = self.source.line(bound_here)
+                self.rules.append(
+                    Rule(model, codec, level, metric, bound, number, self.source.path.as_posix(), line)
+                )
+
+
+def _valid_level(pattern: str) -> bool:
+    if LevelRange.parse(pattern) or is_glob(pattern):
+        return True
+    try:
+        float(pattern)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_limit(value: Any) -> float | None:
+    """``0.05``, ``5%``; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    match = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(match[1]) / 100 if match else None
+
+
+def thresholds_json_schema() -> dict[str, Any]:
+    """JSON Schema of thresholds.yaml."""
+
+    class Bounds(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        min: FiniteFloat | None = None
+        max: FiniteFloat | None = None
+        max_drop: FiniteFloat | str | None = Field(default=None, description="share of clean, such as 5%")
+        max_loss: FiniteFloat | None = Field(default=None, description="in the metric's units")
+
+    schema = _Document.model_json_schema()
+    bounds = Bounds.model_json_schema()
+    metrics = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Bounds"}}
+    schema["$defs"]["Bounds"] = bounds
+    schema["properties"]["models"] = {
+        "type": "object",
+        "description": "model name or glob -> codec label or glob -> level, range or * -> metric -> bounds",
+        "additionalProperties": {
+            "type": "object",
+            "properties": {CLEAN: metrics},
+            "additionalProperties": {"type": "object", "additionalProperties": metrics},
+        },
+    }
+    schema["title"] = "pytest-lossy thresholds"
+    return schema

@@ -1,0 +1,244 @@
+"""Rules of thresholds.yaml, how specifically they match a case, and which of them win."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pytest_lossy.cases import CLEAN, Case
+from pytest_lossy.errors import ConfigurationError, Problem
+from pytest_lossy.registry import did_you_mean
+
+__all__ = [
+    "BOUNDS",
+    "PRIMARY",
+    "Bound",
+    "Defaults",
+    "Gate",
+    "LevelRange",
+    "Rule",
+    "Thresholds",
+    "aggregate",
+    "is_glob",
+]
+
+Bound = Literal["min", "max", "max_drop", "max_loss"]
+BOUNDS: tuple[Bound, ...] = get_args(Bound)
+PRIMARY = "primary"
+"""Stands for the primary metric of whatever task a rule meets."""
+
+_RANGE = re.compile(r"(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)")
+_SLICE = re.compile(r"(?P<metric>[^\[\]{}]+)(?:\[[^\[\]]+\]|\{[^{}]+\})?")
+
+
+class Defaults(BaseModel):
+    """What holds for every gate of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1, description="two-sided level of the intervals")] = 0.95
+    inconclusive: Annotated[
+        Literal["point", "pass", "fail"],
+        Field(
+            description="outcome of a test whose interval straddles a gate; point: decided by the point estimate"
+        ),
+    ] = "point"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One bound of one metric, for the models, codecs and levels that its patterns match."""
+
+    model: str
+    codec: str
+    level: str
+    """``15``, ``>=50``, ``1*`` or ``*``; ``""`` for clean."""
+    metric: str
+    bound: Bound
+    limit: float
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """``file:line``."""
+        return f"{self.file}:{self.line}"
+
+    def rank(self, case: Case) -> tuple[float, ...] | None:
+        """How specifically this rule matches ``case``: larger wins; None where it does not match."""
+        model = _name_rank(self.model, case.model)
+        codec = _name_rank(self.codec, case.label)
+        if model is None or codec is None:
+            return None
+        if case.level is None:
+            # `*` stands for codecs, and clean is the case without one.
+            return (*model, *codec, 0) if self.codec == CLEAN else None
+        if self.codec == CLEAN:
+            return None
+        level = _level_rank(self.level, case.level)
+        return None if level is None else (*model, *codec, *level)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A rule that won for one case, with ``primary`` resolved."""
+
+    metric: str
+    bound: Bound
+    limit: float
+    file: str
+    line: int
+
+
+def _name_rank(pattern: str, name: str) -> tuple[int, int] | None:
+    """exact > glob (more literal characters first) > ``*``."""
+    if pattern == name:
+        return (3, 0)
+    if pattern == "*":
+        return (0, 0)
+    if is_glob(pattern) and fnmatch.fnmatchcase(name, pattern):
+        return (1, len(re.sub(r"[*?]|\[.*?\]", "", pattern)))
+    return None
+
+
+def _level_rank(pattern: str, level: float) -> tuple[int, int] | None:
+    """exact > range > glob > ``*``."""
+    if pattern == "*":
+        return (0, 0)
+    bounds = LevelRange.parse(pattern)
+    if bounds:
+        return (2, 0) if bounds.contains(level) else None
+    try:
+        return (3, 0) if float(pattern) == level else None
+    except ValueError:
+        pass
+    text = f"{level:g}"
+    return (1, len(re.sub(r"[*?]|\[.*?\]", "", pattern))) if fnmatch.fnmatchcase(text, pattern) else None
+
+
+def is_glob(pattern: str) -> bool:
+    return any(character in pattern for character in "*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRange:
+    """An open or closed half-line of levels."""
+
+    operator: str
+    edge: float
+
+    def contains(self, level: float) -> bool:
+        comparisons: Mapping[str, Callable[[float, float], bool]] = {
+            ">=": lambda a, b: a >= b,
+            "<=": lambda a, b: a <= b,
+            ">": lambda a, b: a > b,
+            "<": lambda a, b: a < b,
+        }
+        return comparisons[self.operator](level, self.edge)
+
+    def overlaps(self, other: LevelRange) -> bool:
+        """Whether some real level lies in both."""
+        if self.operator[0] == other.operator[0]:
+            return True
+        low, high = (self, other) if self.operator[0] == ">" else (other, self)
+        if low.edge == high.edge:
+            return low.operator == ">=" and high.operator == "<="
+        return low.edge < high.edge
+
+    @classmethod
+    def parse(cls, pattern: str) -> LevelRange | None:
+        """``">=50"`` and the like; None for anything else."""
+        match = _RANGE.fullmatch(pattern)
+        return cls(match[1], float(match[2])) if match else None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Every rule of one file."""
+
+    rules: tuple[Rule, ...] = ()
+    defaults: Defaults = Defaults()
+    file: str | None = None
+
+    def gates_for(self, case: Case, primary: str, metrics: Iterable[str]) -> list[Gate]:
+        """The gates of ``case``: per metric and bound, the most specific rule.
+
+        Args:
+            case: any case.
+            primary: the metric that ``primary`` stands for.
+            metrics: aggregate metrics of the case's task; a rule with a pattern as its model is silent about
+                metrics that the task does not have.
+
+        Raises:
+            ConfigurationError: two rules match equally well and disagree.
+        """
+        known = set(metrics)
+        best: dict[tuple[str, Bound], tuple[tuple[float, ...], Rule]] = {}
+        problems: list[Problem] = []
+        for rule in self.rules:
+            rank = rule.rank(case)
+            metric = primary if rule.metric == PRIMARY else rule.metric
+            if rank is None:
+                continue
+            if aggregate(metric) not in known:
+                if not is_glob(rule.model):
+                    hint = did_you_mean(aggregate(metric), known)
+                    message = f"task '{case.task}' of {case.model} has no metric '{metric}'; {hint}"
+                    problems.append(Problem(Path(rule.file), rule.line, message))
+                continue
+            rank = (*rank, rule.metric != PRIMARY)
+            held = best.get((metric, rule.bound))
+            if held and held[0] == rank and held[1].limit != rule.limit:
+                problems.append(
+                    Problem(
+                        Path(rule.file),
+                        rule.line,
+                        f"{rule.metric}.{rule.bound} of {case.slug.replace('--', '::')} is also set by line "
+                        f"{held[1].line}, whose patterns are as specific; make one of the two more specific",
+                    )
+                )
+            if held is None or rank > held[0]:
+                best[metric, rule.bound] = (rank, rule)
+        if problems:
+            raise ConfigurationError(problems)
+        order = {bound: position for position, bound in enumerate(BOUNDS)}
+        return [
+            Gate(metric, bound, rule.limit, rule.file, rule.line)
+            for (metric, bound), (_, rule) in sorted(
+                best.items(), key=lambda item: (item[0][0] != primary, item[0][0], order[item[0][1]])
+            )
+        ]
+
+    def unmatched(self, cases: Iterable[Case]) -> list[Rule]:
+        """Rules that match none of ``cases``, one per line of the file."""
+        everything = list(cases)
+        silent = {rule.line: rule for rule in reversed(self.rules)}
+        for rule in self.rules:
+            if rule.line in silent and any(rule.rank(case) is not None for case in everything):
+                del silent[rule.line]
+        return [silent[line] for line in sorted(silent)]
+
+    def serialise(self) -> dict[str, Any]:
+        """Exact builtins, to cross a process."""
+        return {
+            "rules": [asdict(rule) for rule in self.rules],
+            "defaults": self.defaults.model_dump(),
+            "file": self.file,
+        }
+
+    @classmethod
+    def deserialise(cls, data: Mapping[str, Any]) -> Thresholds:
+        """The inverse of :meth:`serialise`."""
+        return cls(tuple(Rule(**rule) for rule in data["rules"]), Defaults(**data["defaults"]), data["file"])
+
+
+def aggregate(metric: str) -> str:
+    """The metric that a slice is of: ``miou[road]`` and ``miou{night}`` are slices of ``miou``."""
+    match = _SLICE.fullmatch(metric)
+    return match["metric"] if match else metric
