@@ -1,2 +1,93 @@
-def main() -> int:
+"""``pytest-lossy``: what needs no pytest run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_lossy import __version__
+from pytest_lossy.errors import LossyError
+
+__all__ = ["json_schema", "main"]
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a spec, of thresholds.yaml or of results.json.
+
+    Args:
+        name: ``spec``, ``thresholds`` or ``results``.
+    """
+    if name == "spec":
+        from pytest_lossy.specs.schema import spec_json_schema
+
+        schema = spec_json_schema()
+    elif name == "thresholds":
+        from pytest_lossy.thresholds.reader import thresholds_json_schema
+
+        schema = thresholds_json_schema()
+    else:
+        from pytest_lossy.results.document import ResultsDocument
+
+        schema = ResultsDocument.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    print(json.dumps(json_schema(arguments.name), indent=2))
     return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from pytest_lossy.report.html import render_html
+    from pytest_lossy.report.markdown import render_markdown
+    from pytest_lossy.results.files import write_atomically
+    from pytest_lossy.results.reader import read_results
+
+    document = read_results(arguments.results)
+    folder = arguments.output or arguments.results.parent
+    for name, text in (("index.html", render_html(document)), ("summary.md", render_markdown(document))):
+        write_atomically(folder / name, text.encode())
+        print(folder / name)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pytest-lossy",
+        description="Companion of `pytest --lossy-codec=...`, which tests vision models under lossy compression.",
+    )
+    parser.add_argument("--version", action="version", version=f"pytest-lossy {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    schema = commands.add_parser("schema", help="print a JSON Schema, for editors")
+    schema.add_argument("name", choices=("spec", "thresholds", "results"))
+    schema.set_defaults(run=_schema)
+    report = commands.add_parser("report", help="rebuild index.html and summary.md from results.json")
+    report.add_argument("results", type=Path, help="a results.json")
+    report.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)"
+    )
+    report.set_defaults(run=_report)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0, or 1 where the input is wrong, which is explained on standard error.
+    """
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except LossyError as error:
+        print(f"pytest-lossy: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,6 +14,7 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "LossyError",
+    "MissingInputError",
     "ModelError",
     "Problem",
     "ResultsError",
@@ -30,6 +31,10 @@ class DataError(LossyError):
 
 class ModelError(LossyError):
     """A model cannot be built, or what it returned cannot be used."""
+
+
+class MissingInputError(DataError, ModelError):
+    """A file of a spec (weights, images, labels) is not there: specs with ``requires: optional`` skip instead."""
 
 
 class CodecError(LossyError):

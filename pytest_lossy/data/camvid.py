@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_lossy.data.folder import IGNORED, LabelImages
 from pytest_lossy.data.images import list_images
-from pytest_lossy.errors import DataError
+from pytest_lossy.errors import DataError, MissingInputError
 
 __all__ = ["CAMVID_CLASSES", "CamVid", "CamVidOptions"]
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from pytest_lossy.data.base import Sample
 from pytest_lossy.data.images import MAX_PIXELS, file_fingerprint, list_images, read_image, read_label_map
-from pytest_lossy.errors import DataError
+from pytest_lossy.errors import DataError, MissingInputError
 
 __all__ = ["FolderSegmentation", "FolderSegmentationOptions", "LabelImages"]
 
@@ -27,6 +27,7 @@ class LabelImages:
         root: what sample ids are relative to.
         classes: class names in label order.
         lookup: (65536,) uint8, stored label -> class; None where they are equal.
+        notes: what a reader of the results must know of the selection, such as how many images were left out.
         group: the one independent unit that all samples belong to; None where each is its own.
         max_pixels: largest image that is decoded.
     """
@@ -39,11 +40,13 @@ class LabelImages:
         classes: tuple[str, ...],
         *,
         lookup: npt.NDArray[np.uint8] | None = None,
+        notes: tuple[str, ...] = (),
         group: str | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.name = name
         self.classes = classes
+        self.notes = notes
         self._pairs, self._root, self._lookup = pairs, root, lookup
         self._group, self._max_pixels = group, max_pixels
 
@@ -116,6 +119,10 @@ class FolderSegmentationOptions(BaseModel):
         str, Field(description="what follows the image's stem in a label's file name")
     ] = ".png"
     recursive: bool = False
+    missing_labels: Annotated[
+        Literal["error", "skip"],
+        Field(description="what images without a label map do; skipped ones are counted"),
+    ] = "error"
     one_sequence: Annotated[
         bool,
         Field(description="whether all images are frames of one sequence and thus no independent samples"),
@@ -170,18 +177,17 @@ class FolderSegmentation(LabelImages):
             raise DataError(
                 f"{labels}: no such folder; place the label images there or change the path in the spec"
             )
-        pairs = []
-        missing = []
+        everything = []
         for path in list_images(images, recursive=options.recursive):
-            relative = path.relative_to(images)
-            label = labels / relative.parent / f"{path.stem}{options.label_suffix}"
-            pairs.append((path, label))
-            if not label.is_file():
-                missing.append(label)
-        if missing:
-            raise DataError(
-                f"{missing[0]}: no such label map ({len(missing)} of {len(pairs)} images have none); add them, or "
-                "remove those images"
+            folder = labels / path.relative_to(images).parent
+            everything.append((path, folder / f"{path.stem}{options.label_suffix}"))
+        pairs = [(path, label) for path, label in everything if label.is_file()]
+        missing = len(everything) - len(pairs)
+        if missing and (options.missing_labels == "error" or not pairs):
+            first = next(label for _, label in everything if not label.is_file())
+            raise MissingInputError(
+                f"{first}: no such label map ({missing} of {len(everything)} images have none); add them, or set "
+                "'missing_labels: skip'"
             )
         super().__init__(
             "folder-segmentation",
@@ -189,6 +195,9 @@ class FolderSegmentation(LabelImages):
             images,
             options.classes,
             lookup=options.lookup(),
+            notes=(f"{missing} of {len(everything)} images have no label map and were left out",)
+            if missing
+            else (),
             group="sequence" if options.one_sequence else None,
             max_pixels=options.max_pixels,
         )

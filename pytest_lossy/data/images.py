@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pytest_lossy.data.base import SourceInfo, UInt8Array
-from pytest_lossy.errors import DataError
+from pytest_lossy.errors import DataError, MissingInputError
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "file_fingerprint", "list_images", "read_image", "read_label_map"]
 
@@ -138,7 +138,9 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
         DataError: the folder is missing or holds none.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; place the images there or change the path in the spec")
+        raise MissingInputError(
+            f"{folder}: no such folder; place the images there or change the path in the spec"
+        )
     found = folder.rglob("*") if recursive else folder.iterdir()
     images = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not images:

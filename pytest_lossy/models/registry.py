@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from pytest_lossy.errors import ModelError
+from pytest_lossy.errors import MissingInputError, ModelError
 from pytest_lossy.models.base import Model
 from pytest_lossy.models.network import Network, NetworkModel
 from pytest_lossy.models.outputs import output_decoder
@@ -70,7 +70,8 @@ def check_sha256(path: Path, expected: str | None) -> str:
         with path.open("rb") as stream:
             actual = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(
+        kind = MissingInputError if isinstance(error, FileNotFoundError) else ModelError
+        raise kind(
             f"{path}: {error.strerror or error}; place the file there or change its path in the spec"
         ) from None
     if expected is not None and actual != expected.lower():

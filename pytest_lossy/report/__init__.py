@@ -1,4 +1,4 @@
-"""Reports: pure functions from a results document to HTML, Markdown and terminal lines; nothing here writes files."""
+"""Reports: pure functions from a results document to HTML, Markdown and terminal lines; no files."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from pytest_lossy.results.document import GateResult, MetricValue
 
@@ -22,6 +23,7 @@ __all__ = [
     "interval",
     "level",
     "metric",
+    "moment",
     "percent",
     "quantity",
     "retention",
@@ -42,7 +44,7 @@ def _fixed(value: float, decimals: int) -> str:
 
 
 def metric(value: float | None) -> str:
-    """Print a metric with three decimals; exponents only where those would show nothing or a wall of digits."""
+    """Print a metric with three decimals; exponents only where those would mislead."""
     if value is None:
         return ABSENT
     if value != 0 and (abs(value) < 5e-4 or abs(value) >= 1e6):
@@ -104,6 +106,17 @@ def duration(seconds: float | None) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, rest = divmod(round(seconds / 60), 60)
     return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
+
+
+def moment(stamp: str) -> str:
+    """Print an ISO 8601 time to the minute, ``2025-03-02 09:30 UTC``; anything else as it stands."""
+    try:
+        parsed = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    if parsed.tzinfo is not None:
+        parsed = parsed.astimezone(UTC)
+    return f"{parsed:%Y-%m-%d %H:%M} UTC"
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_lossy.report.formatting import count
-from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
+from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup
 from pytest_lossy.results.document import CaseRow, GateResult, Verdict
 
 __all__ = ["Headline", "Problem", "attention", "headline", "inconclusive_rows", "misses", "tally"]
@@ -45,7 +45,7 @@ def tally(lookup: Lookup) -> list[tuple[Verdict, int]]:
 
 
 def attention(lookup: Lookup) -> list[CaseRow]:
-    """Give the rows that made or would make a run fail, worst first; rows that never ran are not among them."""
+    """Give the rows that made or would make a run fail, worst first, without those that never ran."""
     rows = [
         case
         for case in lookup.document.cases
@@ -70,14 +70,13 @@ def misses(lookup: Lookup) -> list[Problem]:
 
 def inconclusive_rows(lookup: Lookup) -> list[Problem]:
     """Give the inconclusive gates of rows that are not already among :func:`misses`."""
-    rows = (
-        case for case in lookup.document.cases if case.verdict == "inconclusive" and case.outcome != "failed"
-    )
-    return [
-        Problem(case, gate)
-        for case in rows
-        for gate in ([gate for gate in case.gates if gate.verdict == "inconclusive"] or [None])
-    ]
+    found: list[Problem] = []
+    for case in lookup.document.cases:
+        if case.verdict != "inconclusive" or case.outcome == "failed":
+            continue
+        straddling = [gate for gate in case.gates if gate.verdict == "inconclusive"]
+        found += [Problem(case, gate) for gate in straddling] or [Problem(case, None)]
+    return found
 
 
 def _listed(words: list[str], most: int = 8) -> str:
@@ -94,12 +93,9 @@ def _what_failed(lookup: Lookup, most: int) -> list[str]:
         word = "crashed" if verdict == "crashed" else "error" if verdict == "error" else "failed"
         if verdict in ("inconclusive", "ungated"):
             word += f" ({verdict})"
-        cases = sorted(cases, key=lambda case: lookup.severity(case.codec, case.level or 0.0))
-        where = (
-            ""
-            if codec == CLEAN
-            else f" at {_listed([lookup.level_name(codec, case.level) for case in cases])}"
-        )
+        ordered = sorted(cases, key=lambda case: lookup.severity(case.codec, case.level or 0.0))
+        names = [lookup.level_name(codec, case.level) for case in ordered]
+        where = "" if codec == CLEAN else f" at {_listed(names)}"
         lines.append(f"{model}, {codec}: {word}{where}")
     if len(lines) > most:
         lines = [*lines[:most], f"and {count(len(lines) - most, 'more group')} of cases, listed below"]
@@ -110,13 +106,12 @@ def _kind_and_text(lookup: Lookup) -> tuple[Kind, str]:
     run = lookup.document.run
     counts = {verdict: run.counts.get(verdict, 0) for verdict in VERDICTS}
     total = sum(counts.values())
-    bad = [f"{count(number, 'case')} {verdict_word(verdict)}" for verdict, number in tally(lookup)]
-    bad = [text for text, (verdict, _) in zip(bad, tally(lookup), strict=True) if verdict in VERDICTS[:3]]
-    bad = [text.replace(" error", " in error") for text in bad]
-    by_outcome = sum(
-        case.outcome == "failed" and case.verdict in ("inconclusive", "ungated")
-        for case in lookup.document.cases
-    )
+    words = {"failed": "failed", "error": "in error", "crashed": "crashed"}
+    bad = [
+        f"{count(counts[verdict], 'case')} {words[verdict]}" for verdict in VERDICTS[:3] if counts[verdict]
+    ]
+    unproven = ("inconclusive", "ungated")
+    by_outcome = sum(case.outcome == "failed" and case.verdict in unproven for case in lookup.document.cases)
     if by_outcome:
         bad.append(f"{count(by_outcome, 'case')} not shown to meet a gate")
     if bad:
@@ -158,8 +153,10 @@ def headline(lookup: Lookup, *, most: int = 6) -> Headline:
         cautions.append("The run was interrupted: what follows covers the cases that finished before that.")
     ungated = run.counts.get("ungated", 0)
     if ungated:
-        action = (
-            "add gates to thresholds.yaml, or run with --lossy-update to write them from what was measured"
+        # --lossy-update refuses smoke runs
+        update = "run with --lossy-update to write them from what was measured"
+        action = update if run.samples_limit is None else f"{update}, over all samples"
+        cautions.append(
+            f"{count(ungated, 'case has', 'cases have')} no gate: add gates to thresholds.yaml, or {action}."
         )
-        cautions.append(f"{count(ungated, 'case has', 'cases have')} no gate: {action}.")
     return Headline(kind, text, tuple(_what_failed(lookup, most)), tuple(cautions), tuple(run.warnings))

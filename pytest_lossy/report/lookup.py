@@ -1,4 +1,4 @@
-"""What every renderer looks up in a results document: metrics' directions, order of levels, names, commands."""
+"""What every renderer looks up in a results document: directions, order of levels, names, commands."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Lookup:
         return {case.model: case for case in self.document.cases if case.codec == CLEAN}
 
     def metric(self, model: str, name: str) -> MetricInfo | None:
-        """Give what ``name`` means for ``model``; a slice such as ``miou[road]`` inherits from its base metric."""
+        """Give what ``name`` means for ``model``; a slice ``miou[road]`` inherits from ``miou``."""
         info: ModelInfo | None = self.models.get(model)
         known = {metric.name: metric for metric in info.metrics} if info else {}
         return known.get(name) or known.get(name.partition("[")[0])
@@ -114,7 +114,7 @@ class Lookup:
         return info.primary if info else rows[0].primary if rows else None
 
     def rises(self, codec: str) -> bool:
-        """Say whether a higher level compresses more; an undeclared codec is read off its curve, mild to severe."""
+        """Say whether a higher level compresses more; an undeclared codec is read off its curve."""
         info: CodecInfo | None = self.codecs.get(codec)
         if info:
             return info.higher_is_more_compressed
@@ -150,8 +150,8 @@ class Lookup:
     def rerun(self, case: CaseRow) -> str:
         """Give the command that reproduces one row, quoted for a POSIX shell.
 
-        Only a lossy flag collects the specs, so a clean case asks for all codecs and is then selected by its id; a
-        smoke run is reproduced on the same samples.
+        Only a lossy flag collects the specs, so a clean case asks for all codecs and is then selected by its
+        id; a smoke run is reproduced on the same samples.
         """
         codec = "all" if case.codec == CLEAN else case.codec
         words = ["pytest", f"--lossy-codec={codec}"]
@@ -162,8 +162,9 @@ class Lookup:
     def gate_in_metric_units(self, gate: GateResult, clean: MetricValue | None, model: str) -> float | None:
         """Give the metric value at which a gate lies, to draw it on the metric's axis.
 
-        A retention r lies at ``clean * r``, for errors at ``clean / r``; a loss at ``clean - loss``, for errors at
-        ``clean + loss`` (DESIGN, "Words"). Null where clean is unknown or the gate has no such point.
+        A retention r lies at ``clean * r``, for errors at ``clean / r``; a loss at ``clean - loss``, for
+        errors at ``clean + loss`` (DESIGN, "Words"). None where clean is unknown or the gate has no such
+        point.
         """
         if gate.quantity == "value":
             return gate.required

@@ -1,4 +1,4 @@
-"""One curve as a picture: where every line, band, mark and label lies, ready for a template that only prints."""
+"""One curve as a picture: where every line, band, mark and label lies; a template only prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
     "plot_rate",
 ]
 
-WIDTH, HEIGHT = 380.0, 262.0
+WIDTH, HEIGHT = 370.0, 262.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, WIDTH - 14.0, 14.0, HEIGHT - 46.0
 _LABEL_GAP = 27.0
 _GATE_HALF = 9.0
@@ -182,6 +182,7 @@ def _clean_line(curve: Curve, y: svg.Scale) -> CleanLine | None:
 def _picture(
     lookup: Lookup,
     curve: Curve,
+    *,
     points: Sequence[CurvePoint],
     position: Callable[[CurvePoint], float],
     domain: tuple[float, float],
@@ -258,7 +259,15 @@ def plot_level(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plo
     x = svg.LinearScale(low - room, high + room, *ends)
     ticks = _labels([x(p.level) for p in points], [formatting.level(p.level) for p in points], _LABEL_GAP)
     title = f"{curve.codec} {lookup.parameter(curve.codec)} (more compressed to the right)"
-    return _picture(lookup, curve, points, lambda point: x(point.level), domain, ticks, title)
+    return _picture(
+        lookup,
+        curve,
+        points=points,
+        position=lambda point: x(point.level),
+        domain=domain,
+        x_ticks=ticks,
+        x_title=title,
+    )
 
 
 def plot_rate(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plot | None:
@@ -276,4 +285,12 @@ def plot_rate(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plot
     labels = _labels([x(tick) for tick in ticks], [f"{tick:g}" for tick in ticks], _LABEL_GAP)
     points = [point for _, point in sorted(rated, key=lambda pair: (-pair[0], pair[1].level))]
     title = "bits per pixel (log axis, fewer to the right)"
-    return _picture(lookup, curve, points, lambda point: x(rates[point.level]), domain, labels, title)
+    return _picture(
+        lookup,
+        curve,
+        points=points,
+        position=lambda point: x(rates[point.level]),
+        domain=domain,
+        x_ticks=labels,
+        x_title=title,
+    )

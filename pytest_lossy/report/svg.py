@@ -1,4 +1,4 @@
-"""Scales, ticks and paths of the report's plots, in SVG units (y grows downwards); pure functions without markup."""
+"""Scales, ticks and paths of the report's plots, in SVG units (y grows downwards); no markup."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scale(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LinearScale:
-    """``low`` lands on ``start`` and ``high`` on ``end``; ``low < high``, while ``start`` may exceed ``end``."""
+    """``low`` lands on ``start`` and ``high`` on ``end``; ``low < high``; ``start`` may exceed ``end``."""
 
     low: float
     high: float
@@ -91,7 +91,7 @@ def _multiples(low: float, high: float, step: float) -> list[float]:
 
 
 def linear_ticks(low: float, high: float, target: int = 5) -> list[float]:
-    """Give round values in [low, high], rising, about ``target`` of them; ``[low]`` where the range is empty."""
+    """Give round values in [low, high], rising, about ``target``; ``[low]`` for an empty range."""
     if not low < high or not math.isfinite(high - low):
         return [low]
     span = high - low
@@ -145,7 +145,7 @@ def nice_domain(values: Iterable[float], target: int = 5) -> tuple[float, float]
 
 
 def thinned(positions: Sequence[float], gap: float) -> list[int]:
-    """Choose indices whose positions keep ``gap`` apart; both ends stay where they fit. ``positions`` are sorted."""
+    """Choose indices whose positions keep ``gap`` apart; both ends stay if they fit. ``positions`` rise."""
     if not positions:
         return []
     kept = [0]
@@ -181,7 +181,7 @@ def area(upper: Sequence[Point], lower: Sequence[Point]) -> str:
 
 
 def runs(items: Iterable[T], keep: Callable[[T], bool]) -> list[list[T]]:
-    """Cut ``items`` into the longest stretches that satisfy ``keep``: a line must not bridge a missing point."""
+    """Cut ``items`` into the longest stretches that satisfy ``keep``: no line bridges a missing point."""
     found: list[list[T]] = []
     fresh = True
     for item in items:
@@ -204,4 +204,4 @@ MARKERS = {
     "crashed": "M0-5.6 5.6 0 0 5.6-5.6 0Z",
     "not_run": "M-5-1.2H5V1.2H-5Z",
 }
-"""One outline per verdict, about 11 units wide around the origin: shape tells them apart where colour cannot."""
+"""One outline per verdict, about 11 units wide around the origin: shapes tell them apart without colour."""

@@ -123,6 +123,7 @@ class DataInfo(_Strict):
     fingerprint: str | None = None
     samples: int | None = None
     classes: list[str] = []
+    notes: Annotated[list[str], Field(description="such as how many images were left out")] = []
     sources: Annotated[dict[str, int], Field(description="stored format and mode -> count")] = {}
 
 
@@ -195,7 +196,9 @@ class RunInfo(_Strict):
     command: Annotated[str, Field(description="the pytest command, ready for a shell")]
     exit_status: int
     workers: int
-    samples_limit: Annotated[int | None, Field(description="--lossy-samples; null where all samples ran")] = None
+    samples_limit: Annotated[int | None, Field(description="--lossy-samples; null where all samples ran")] = (
+        None
+    )
     replicates: int
     confidence: FiniteFloat
     seed: int

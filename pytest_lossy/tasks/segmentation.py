@@ -133,7 +133,8 @@ class SegmentationTask:
 
         def add(mask: npt.NDArray[np.bool_], column: npt.NDArray[np.int64]) -> FloatArray:
             flat = sample[mask] * classes + column[mask]
-            return np.bincount(flat, weights=pixels[mask], minlength=count * classes).reshape(count, classes)
+            summed: FloatArray = np.bincount(flat, pixels[mask], count * classes).astype(np.float64)
+            return summed.reshape(count, classes)
 
         everything = np.ones(len(pairs), dtype=bool)
         return add(true == predicted, true), add(everything, true), add(predicted < classes, predicted)

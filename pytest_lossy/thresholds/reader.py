@@ -17,6 +17,7 @@ from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
 from pytest_lossy.thresholds.rules import (
     BOUNDS,
     PRIMARY,
+    Bound,
     Defaults,
     LevelRange,
     Rule,
@@ -40,13 +41,15 @@ class _Document(BaseModel):
     models: dict[str, dict[str, Any]] = {}
 
 
-def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str], labels: Iterable[str]) -> Thresholds:
+def load_thresholds(
+    path: Path, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str]
+) -> Thresholds:
     """Read and check a thresholds file.
 
     Args:
         path: the file.
         shown: its path in messages.
-        metrics: names that a rule may gate, without slices.
+        metrics: names that a rule may gate, without slices; None where third-party tasks may add to them.
         labels: codec labels and names that a rule may name.
 
     Raises:
@@ -60,7 +63,7 @@ def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str], labels: 
     document, problems = validate(_Document, source, source.data)
     if document is None:
         raise ConfigurationError(problems)
-    reader = _RuleReader(source, {*metrics, PRIMARY}, set(labels))
+    reader = _RuleReader(source, None if metrics is None else {*metrics, PRIMARY}, set(labels))
     for model, codecs in document.models.items():
         reader.read_model(model, codecs)
     if reader.problems:
@@ -71,7 +74,7 @@ def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str], labels: 
 class _RuleReader:
     """Walks ``models`` and collects rules and problems."""
 
-    def __init__(self, source: YamlSource, metrics: set[str], labels: set[str]) -> None:
+    def __init__(self, source: YamlSource, metrics: set[str] | None, labels: set[str]) -> None:
         self.source, self.metrics, self.labels = source, metrics, labels
         self.rules: list[Rule] = []
         self.problems: list[Problem] = []
@@ -138,10 +141,9 @@ class _RuleReader:
     def read_metrics(self, model: str, codec: str, level: str, metrics: Any, here: Location) -> None:
         for metric, bounds in self.mapping(metrics, here, "metrics").items():
             metric_here = (*here, metric)
-            if not isinstance(metric, str) or aggregate(metric) not in self.metrics:
-                self.complain(
-                    metric_here, f"unknown metric '{metric}'; {did_you_mean(str(metric), self.metrics)}"
-                )
+            known = {PRIMARY} if self.metrics is None else self.metrics
+            if not isinstance(metric, str) or (self.metrics is not None and aggregate(metric) not in known):
+                self.complain(metric_here, f"unknown metric '{metric}'; {did_you_mean(str(metric), known)}")
                 continue
             for bound, limit in self.mapping(
                 bounds, metric_here, "bounds (min, max, max_drop, max_loss)"

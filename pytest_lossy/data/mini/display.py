@@ -138,6 +138,7 @@ class DisplayList:
 
         Returns:
             The surface's number, 0 first.
+
         """
         padded = (*params, *(0.0,) * (6 - len(params)))
         curved = (1.0 / round_u if round_u else 0.0, 1.0 / round_v if round_v else 0.0)

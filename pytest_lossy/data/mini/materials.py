@@ -115,11 +115,13 @@ def _sky(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     height = slope / (slope + np.float32(0.35))
     span = np.float32(0.05) / np.maximum(slope, np.float32(0.05))
     du, dv = u + np.float32(light.drift[0]), v + np.float32(light.drift[1])
-    shape = pixels.noise.sample(COARSE, du * 4, dv * 4, span * 4)
-    detail = pixels.noise.sample(COARSE, du * 17, dv * 17, span * 17)
-    wisps = pixels.noise.sample(FINE, du * 9, dv * 9, span * 9)
-    density = shape + np.float32(0.45) * detail + np.float32(0.12) * wisps
-    amount = np.clip((density - np.float32(light.cover)) * np.float32(0.9), 0.0, 1.0) * _ramp(slope, 0.04, 0.3)
+    # Low-passed by three octaves: cumulus has outlines, not grain.
+    shape = pixels.noise.sample(COARSE, du * 8, dv * 8, np.maximum(span * 8, np.float32(4.0)))
+    detail = pixels.noise.sample(COARSE, du * 21, dv * 21, np.maximum(span * 21, np.float32(1.0)))
+    density = np.float32(1.3) * shape + np.float32(0.3) * detail
+    amount = np.clip((density - np.float32(light.cover)) * np.float32(0.6), 0.0, 1.0) * _ramp(
+        slope, 0.04, 0.3
+    )
     # Clouds are lit from above: where they are dense their undersides turn grey.
     grey = np.float32(1.0) - np.float32(0.22) * np.clip(density - np.float32(light.cover + 0.6), 0.0, 1.6)
     for c in range(3):
@@ -148,7 +150,9 @@ def _paving(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     u, v = pixels.u.take(at), pixels.v.take(at)
     width, length = pixels.param(0, at), pixels.param(1, at)
     row = np.floor(v / length)
-    cu = u / width + np.float32(0.5) * (row - 2.0 * np.floor(row * 0.5))  # every other row is offset by half a slab
+    cu = u / width + np.float32(0.5) * (
+        row - 2.0 * np.floor(row * 0.5)
+    )  # every other row is offset by half a slab
     column = np.floor(cu)
     footprint = pixels.footprint.take(at)
     # Joints are 2 cm; once a pixel is wider than that they fade into the mean instead of flickering.
@@ -169,7 +173,7 @@ def _grass(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     footprint = pixels.footprint.take(at)
     blades = pixels.noise.sample(FINE, u * 35, v * 18, footprint * 25)
     patches = pixels.noise.sample(COARSE, u * 12, v * 12, footprint * 12)
-    out.albedo *= np.maximum(1.0 + np.float32(0.42) * blades + np.float32(0.25) * patches, 0.2)
+    out.albedo *= np.maximum(1.0 + np.float32(0.38) * blades + np.float32(0.25) * patches, 0.2)
     dry = np.clip(np.float32(0.25) * (patches + blades) + pixels.param(0, at), 0.0, 0.8)
     out.albedo[:] = _mix(out.albedo, out.albedo[1] * np.array([[1.15], [1.0], [0.55]], np.float32), dry)
 
@@ -202,7 +206,12 @@ def _facade(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     mortar = ((course - np.floor(course)) < 0.22) & (style == 1.0) & (footprint < 0.05)
     wall = np.where(mortar, np.float32(0.78), np.float32(1.0))
     brick = pixels.noise.pick(np.floor(u * np.float32(4.4)), np.floor(course), salt) - np.float32(0.5)
-    wall = wall * (1.0 + np.where(style == 1.0, np.float32(0.3), np.float32(0.0)) * brick * np.clip(0.06 / footprint, 0.0, 1.0))
+    wall = wall * (
+        1.0
+        + np.where(style == 1.0, np.float32(0.3), np.float32(0.0))
+        * brick
+        * np.clip(0.06 / footprint, 0.0, 1.0)
+    )
     line = np.maximum(footprint, np.float32(0.04))
     panel = ((fu * pitch_u < line) | (fv * pitch_v < line)) & (style == 2.0)
     wall = np.where(panel, np.float32(0.62), wall)
@@ -229,8 +238,10 @@ def _facade(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
 
     chance = pixels.noise.pick(column, floor, salt + np.float32(17.0))
     curtain = glass & (chance > 0.62) & (dy < -share_v * pitch_v * (chance - np.float32(0.6)))
-    coarse = pixels.noise.sample(COARSE, u * 20, v * 20, footprint * 20)
-    reflection = np.clip(np.float32(0.22) + np.float32(0.16) * coarse + (chance - 0.5) * 0.4 + fv * 0.15, 0.02, 0.8)
+    coarse = pixels.noise.sample(COARSE, u * 14, v * 14, footprint * 14)
+    reflection = np.clip(
+        np.float32(0.22) + np.float32(0.07) * coarse + (chance - 0.5) * 0.4 + fv * 0.15, 0.02, 0.8
+    )
     # The lintel shades the upper edge of the pane: without it windows look painted on.
     lintel = np.where(glass & (dy > np.float32(-0.16)) & (fv > 0.5), np.float32(0.45), np.float32(1.0))
     for c, tint in enumerate(pixels.light.horizon):
@@ -243,7 +254,9 @@ def _facade(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     lettering = sign_band & text & (np.abs(fv - np.float32(0.875)) < 0.05) & (fu > 0.15) & (fu < 0.85)
     for c in range(3):
         hue = pixels.noise.pick(np.floor(column * np.float32(0.5)), floor, salt + np.float32(31.0 * c))
-        board = np.where(lettering, 0.75 - 0.7 * np.round(shop), np.float32(0.06) + np.float32(0.5) * hue * hue)
+        board = np.where(
+            lettering, 0.75 - 0.7 * np.round(shop), np.float32(0.06) + np.float32(0.5) * hue * hue
+        )
         out.albedo[c] = np.where(sign_band, board, out.albedo[c])
 
 
@@ -285,9 +298,9 @@ def _glass(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     """Car windows: parameters: height of the lower edge, height of the pane, strength of the reflection."""
     u, v = pixels.shifted(at)
     footprint = pixels.footprint.take(at)
-    wobble = pixels.noise.sample(COARSE, u * 30, v * 30, footprint * 30)
+    wobble = pixels.noise.sample(COARSE, u * 14, v * 22, footprint * 18)
     height = np.clip((pixels.v.take(at) - pixels.param(0, at)) / pixels.param(1, at), 0.0, 1.0)
-    reflection = pixels.param(2, at) * np.clip(0.25 + 0.6 * height + 0.5 * wobble, 0.0, 1.4)
+    reflection = pixels.param(2, at) * np.clip(0.2 + 0.7 * height + 0.16 * wobble, 0.0, 1.4)
     for c, tint in enumerate(pixels.light.horizon):
         out.emission[c] += np.float32(tint) * reflection
 

@@ -44,6 +44,7 @@ class Banks(NamedTuple):
 
         Returns:
             float32 of ``u``'s shape, mean 0, standard deviation up to 1.
+
         """
         # frexp reads the exponent bits, so the level never depends on how a CPU rounds a logarithm.
         exponent = np.frexp(np.asarray(footprint, np.float32))[1]

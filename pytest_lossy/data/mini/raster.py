@@ -31,12 +31,11 @@ def rasterise(
 
     Returns:
         (height, width) surface numbers.
+
     """
     image = Image.new("I", size, 0)
     draw = ImageDraw.Draw(image)
-    polygons = _projected(
-        [c[1] for c in display.commands if not isinstance(c, Leaves)], camera, focal, size
-    )
+    polygons = _projected([c[1] for c in display.commands if not isinstance(c, Leaves)], camera, focal, size)
     following = iter(polygons)
     for command in display.commands:
         if isinstance(command, Leaves):

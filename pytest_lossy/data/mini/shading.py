@@ -115,7 +115,9 @@ def shade(
     color = np.empty((3, flat.size), np.float32)
     for c in range(3):
         lit = facing * np.float32(light.sun_color[c]) + sky * np.float32(light.sky_color[c])
-        color[c] = (albedo[c] * lit + emission[c]) * clear + np.float32(light.horizon[c] * 0.85) * (1.0 - clear)
+        color[c] = (albedo[c] * lit + emission[c]) * clear + np.float32(light.horizon[c] * 0.85) * (
+            1.0 - clear
+        )
     depth[in_sky] = FAR
     shape = (height, width)
     return Shaded(
@@ -131,7 +133,9 @@ def _transmission(x: Float32) -> Float32:
     return np.float32(1.0) / (1.0 + x + np.float32(0.5) * x * x)
 
 
-def _surface_table(display: DisplayList, camera: Camera, light: Light) -> tuple[Float32, npt.NDArray[np.int32]]:
+def _surface_table(
+    display: DisplayList, camera: Camera, light: Light
+) -> tuple[Float32, npt.NDArray[np.int32]]:
     """Per-surface constants.
 
     Returns:
@@ -139,6 +143,7 @@ def _surface_table(display: DisplayList, camera: Camera, light: Light) -> tuple[
         coefficients; 9-10 texture origin; 11-12 grain; 13-14 noise shift; 15-16 inverse radii; 17-19 the sun in
         surface axes; 20 sun visibility; 21 sky light; 22 glow; 23-25 colour; 26-31 parameters; 32-34 second
         colour; and int32 (3, surfaces): material, label, instance.
+
     """
     rows = np.array(display.rows, dtype=np.float64)
     basis = camera.basis()

@@ -1,0 +1,190 @@
+"""From the files of a run to one document: every planned case has a row, whatever became of its process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pytest_lossy import __version__
+from pytest_lossy.analysis.bootstrap import BOOTSTRAP_SEED
+from pytest_lossy.cases import Case, IndexedSpec
+from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.errors import LossyError, ResultsError
+from pytest_lossy.results.document import (
+    CaseRow,
+    CodecInfo,
+    Curve,
+    CurvePoint,
+    ModelInfo,
+    ResultsDocument,
+    RunInfo,
+)
+from pytest_lossy.results.environment import describe_environment
+from pytest_lossy.results.rows import error_row, unloaded_info
+from pytest_lossy.results.store import RunStore
+
+if TYPE_CHECKING:
+    from pytest_lossy.planning import Plan
+    from pytest_lossy.settings import Settings
+
+__all__ = ["assemble", "build_curves"]
+
+Planned = tuple[str, IndexedSpec, Case]
+"""Node id, spec, case."""
+
+
+def assemble(
+    store: RunStore,
+    planned: Sequence[Planned],
+    plan: Plan,
+    settings: Settings,
+    *,
+    started: datetime,
+    seconds: float,
+    exit_status: int,
+    interrupted: bool,
+    workers: int,
+    command: str,
+) -> ResultsDocument:
+    """Read rows, models and marks of a run.
+
+    Args:
+        store: the run's files.
+        planned: every case that the run set out to do, in order.
+        plan: specs and gates.
+        settings: flags and ini values.
+        started: UTC.
+        seconds: since then.
+        exit_status: pytest's.
+        interrupted: whether the user stopped the run; a case in progress then did not crash.
+        workers: xdist workers; 0 for none.
+        command: as typed.
+    """
+    rows = [_row(store, node_id, case, interrupted=interrupted) for node_id, _, case in planned]
+    specs = list({spec.name: spec for _, spec, _ in planned}.values())
+    have_clean = {row.model for row in rows if row.level is None}
+    references = [
+        store.read_row(spec.clean.slug, "references") for spec in specs if spec.name not in have_clean
+    ]
+    rows = _in_order([*rows, *(row for row in references if row is not None)], specs)
+    models = [_model(store, spec) for spec in specs]
+    not_run = any(row.verdict == "not_run" and not row.error for row in rows)
+    warnings = list(plan.warnings)
+    for model in models:
+        warnings += [f"{model.name}: {note}" for note in model.data.notes]
+        warnings += sorted(
+            {f"{model.name}: {note}" for row in rows if row.model == model.name for note in row.notes}
+        )
+    return ResultsDocument(
+        run=RunInfo(
+            started=started.isoformat(timespec="seconds"),
+            seconds=round(seconds, 2),
+            status="interrupted" if interrupted or not_run else "complete",
+            command=command,
+            exit_status=exit_status,
+            workers=workers,
+            samples_limit=settings.samples,
+            replicates=settings.replicates,
+            confidence=plan.thresholds.defaults.confidence,
+            seed=BOOTSTRAP_SEED,
+            thresholds=plan.thresholds.file,
+            inconclusive=plan.thresholds.defaults.inconclusive,
+            strict=settings.strict,
+            counts=dict(Counter(row.verdict for row in rows if row.role == "case")),
+            warnings=warnings,
+            plugin_version=__version__,
+        ),
+        environment=describe_environment(
+            sorted({str(model.details["device_name"]) for model in models if "device_name" in model.details})
+        ),
+        models=models,
+        codecs=_codecs(planned),
+        cases=rows,
+        curves=build_curves(rows),
+    )
+
+
+def _row(store: RunStore, node_id: str, case: Case, *, interrupted: bool) -> CaseRow:
+    try:
+        row = store.read_row(case.slug)
+    except ResultsError as error:
+        return error_row(node_id, case, "", str(error), "error")
+    if row is not None:
+        return row
+    if store.was_started(case.slug) and not interrupted:
+        return error_row(
+            node_id, case, "", "the process that ran this case died; run it alone to see why", "crashed"
+        )
+    return error_row(node_id, case, "", "", "not_run").model_copy(update={"error": None})
+
+
+def _in_order(rows: list[CaseRow], specs: Sequence[IndexedSpec]) -> list[CaseRow]:
+    """By model in the order of the specs, clean first, then as planned."""
+    position = {spec.name: index for index, spec in enumerate(specs)}
+    return sorted(rows, key=lambda row: (position[row.model], row.level is not None))
+
+
+def _model(store: RunStore, spec: IndexedSpec) -> ModelInfo:
+    info = store.read_model(spec.name)
+    if info is None:
+        return unloaded_info(spec, None)
+    try:
+        sources = store.load_evidence(spec.clean.slug).meta.get("sources", {})
+    except ResultsError:
+        return info
+    return info.model_copy(update={"data": info.data.model_copy(update={"sources": sources})})
+
+
+def _codecs(planned: Sequence[Planned]) -> list[CodecInfo]:
+    """One entry per label, from the specs: rows of crashed cases carry none."""
+    found: dict[str, CodecInfo] = {}
+    for _, spec, case in planned:
+        if case.codec_name is None or case.label in found:
+            continue
+        plan = next((plan for plan in spec.plans if plan.label == case.label), None)
+        try:
+            codec = build_codec(case.codec_name, plan.options if plan else None)
+        except LossyError:
+            continue
+        found[case.label] = CodecInfo(
+            label=case.label,
+            name=case.codec_name,
+            parameter=codec.parameter,
+            higher_is_more_compressed=codec.levels.higher_is_more_compressed,
+            minimum=codec.levels.minimum,
+            maximum=codec.levels.maximum,
+            fingerprint=codec.fingerprint(),
+        )
+    return list(found.values())
+
+
+def build_curves(rows: Sequence[CaseRow]) -> list[Curve]:
+    """The primary metric over the measured levels of each (model, codec), in the rows' order."""
+    clean = {row.model: row for row in rows if row.level is None}
+    curves: dict[tuple[str, str], list[CaseRow]] = {}
+    for row in rows:
+        if row.level is not None and row.primary in row.metrics:
+            curves.setdefault((row.model, row.codec), []).append(row)
+    return [
+        Curve(
+            model=model,
+            codec=codec,
+            metric=points[0].primary,
+            clean=clean[model].metrics.get(points[0].primary) if model in clean else None,
+            points=[
+                CurvePoint(
+                    level=row.level,
+                    case=row.id,
+                    bpp=row.bpp,
+                    psnr=row.psnr,
+                    verdict=row.verdict,
+                    metric=row.metrics[row.primary],
+                )
+                for row in points
+                if row.level is not None
+            ],
+        )
+        for (model, codec), points in curves.items()
+    ]

@@ -1,0 +1,199 @@
+"""From spec files to pytest items: ``LossyFile -> ModelCollector -> LossyItem``.
+
+Collecting imports no user code, and no torch either: the engine is imported when the first model loads, so that
+``--collect-only`` and the controller of an xdist run stay light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_lossy.cases import Case, CodecPlan, IndexedSpec, format_level
+from pytest_lossy.errors import LossyError, MissingInputError
+from pytest_lossy.planning import plan_cases, selected_plans
+from pytest_lossy.report.failure import failure_text
+from pytest_lossy.results.document import CaseRow
+from pytest_lossy.results.rows import error_row, unloaded_info
+from pytest_lossy.tasks.registry import TASKS, task_primary
+
+if TYPE_CHECKING:
+    from pytest_lossy.engine.runtime import ModelRuntime
+    from pytest_lossy.run import Run
+
+__all__ = ["LossyFile", "LossyItem", "ModelCollector", "order_items"]
+
+
+class LossyFile(pytest.File):
+    """One spec file."""
+
+    spec: IndexedSpec
+    run: Run
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, path: Path, spec: IndexedSpec, run: Run) -> LossyFile:
+        """Make the collector of one spec."""
+        file: LossyFile = cls.from_parent(parent, path=path)
+        file.spec, file.run = spec, run
+        return file
+
+    def collect(self) -> Iterator[ModelCollector]:
+        """The spec's model, if the flags select any of its cases."""
+        if plan_cases(self.spec, self.run.settings):
+            collector: ModelCollector = ModelCollector.from_parent(self, name=self.spec.name)
+            yield collector
+
+
+class ModelCollector(pytest.Collector):
+    """One model: loaded before its first case runs in a worker, freed after its last."""
+
+    def __init__(self, name: str, parent: LossyFile) -> None:
+        super().__init__(name, parent)
+        self.spec, self.run = parent.spec, parent.run
+        self.runtime: ModelRuntime | None = None
+        self.load_error: LossyError | None = None
+        self._explained = False
+
+    def collect(self) -> Iterator[LossyItem]:
+        """The model's cases, clean first, then each codec mild to severe."""
+        plans = {plan.label: plan for plan in selected_plans(self.spec, self.run.settings)}
+        for case in plan_cases(self.spec, self.run.settings):
+            item: LossyItem = LossyItem.from_parent(
+                self, name=case.name, case=case, plan=plans.get(case.label)
+            )
+            yield item
+
+    def setup(self) -> None:
+        """Called before the first case of the model: load it. Its error, if any, is raised by each item in turn."""
+        from pytest_lossy.engine.runtime import ModelRuntime
+
+        try:
+            self.runtime = ModelRuntime.load(self.spec, self.run.runtime_options())
+            self.run.store.write_model(self.spec.name, self.runtime.info())
+        except LossyError as error:
+            self.load_error = error
+            self.run.store.write_model(self.spec.name, unloaded_info(self.spec, str(error)))
+
+    def teardown(self) -> None:
+        """Called after the last case of the model in this worker: free it."""
+        if self.runtime is not None:
+            self.runtime.close()
+        self.runtime = self.load_error = None
+
+    def explain_load_error(self) -> str:
+        """The whole reason once per worker, then one line per case."""
+        text = str(self.load_error)
+        if self._explained:
+            return f"model '{self.spec.name}' is not available: {text.splitlines()[0]}"
+        self._explained = True
+        return f"model '{self.spec.name}' ({self.spec.shown}) is not available: {text}"
+
+
+class LossyItem(pytest.Item):
+    """One case."""
+
+    def __init__(
+        self, name: str, parent: ModelCollector, case: Case, plan: CodecPlan | None, **kwargs: Any
+    ) -> None:
+        super().__init__(name, parent, **kwargs)
+        self.case, self.plan, self.collector = case, plan, parent
+        self.run = parent.run
+        self.add_marker(
+            pytest.mark.lossy(
+                model=case.model, task=case.task, codec=case.label, level=_marker_level(case.level)
+            )
+        )
+
+    def setup(self) -> None:
+        """Called before the case runs, after its model was loaded."""
+        self.run.store.start(self.case.slug)
+        error = self.collector.load_error
+        if error is None:
+            return
+        message = self.collector.explain_load_error()
+        if isinstance(error, MissingInputError) and self.collector.spec.spec.requires == "optional":
+            self._write(self._error_row(f"skipped: {error}", "not_run"))
+            pytest.skip(message)
+        self._write(self._error_row(str(error), "error"))
+        # Raised from an item, pytest prints it as it is; raised from a collector, it would be repeated in full.
+        pytest.fail(message, pytrace=False)
+
+    def runtest(self) -> None:
+        """Evaluate the case, store its row, and fail where a gate is missed."""
+        from pytest_lossy.engine.casework import CaseFailureError, run_case
+
+        runtime = self.collector.runtime
+        assert runtime is not None, "setup() failed this item otherwise"  # noqa: S101
+        try:
+            row = run_case(self.nodeid, self.case, self.plan, runtime, self.run.case_context())
+        except CaseFailureError as error:
+            self._write(self._error_row(str(error), error.verdict))
+            pytest.fail(f"{self.case.model} {self.name}: {error}", pytrace=False)
+        except LossyError as error:
+            self._write(self._error_row(str(error), "error"))
+            pytest.fail(f"{self.case.model} {self.name}: {error}", pytrace=False)
+        except Exception as error:
+            self._write(self._error_row(f"internal error: {type(error).__name__}: {error}", "error"))
+            raise
+        self._write(row)
+        self._add_properties(row)
+        if row.outcome == "failed":
+            pytest.fail(failure_text(row, strict=self.run.settings.strict), pytrace=False)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where pytest says the test stands."""
+        return self.path, None, f"{self.case.model}::{self.name}"
+
+    def _write(self, row: CaseRow) -> None:
+        self.run.store.write_row(self.case.slug, row)
+
+    def _error_row(self, message: str, verdict: Any) -> CaseRow:
+        primary = task_primary(self.case.task) if self.case.task in TASKS.builtin else ""
+        return error_row(self.nodeid, self.case, primary, message, verdict, self.run.worker)
+
+    def _add_properties(self, row: CaseRow) -> None:
+        """Flat scalars for junit; exact builtins, since anything else would kill an xdist worker."""
+        metric = row.metrics.get(row.primary)
+        values: dict[str, float | str | None] = {"verdict": row.verdict, "bpp": row.bpp, "psnr": row.psnr}
+        if metric is not None:
+            values |= {
+                row.primary: metric.value,
+                f"{row.primary}_low": metric.low,
+                f"{row.primary}_high": metric.high,
+                "retention": metric.retention,
+            }
+        self.user_properties.extend(
+            (f"lossy_{name}", value) for name, value in values.items() if value is not None
+        )
+
+
+def _marker_level(level: float | None) -> int | str | None:
+    """``-m 'lossy(level=15)'`` parses whole numbers and text, no fractions."""
+    if level is None:
+        return None
+    return int(level) if level == int(level) else format_level(level)
+
+
+def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Regroup cases by model, clean first, after whatever shuffled them; other items keep their order.
+
+    The first case's place is kept for all of them: an ordinary test in between would make pytest free the model.
+    """
+    models: dict[str, list[LossyItem]] = {}
+    for item in items:
+        if isinstance(item, LossyItem):
+            models.setdefault(item.case.model, []).append(item)
+    grouped: list[pytest.Item] = [
+        item for cases in models.values() for item in sorted(cases, key=lambda item: not item.case.is_clean)
+    ]
+    result: list[pytest.Item] = []
+    for item in items:
+        if not isinstance(item, LossyItem):
+            result.append(item)
+        elif grouped:
+            result += grouped
+            grouped = []
+    return result

@@ -1,0 +1,174 @@
+"""A scene and a time in, a frame and its ground truth out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_lossy.data.mini import materials
+from pytest_lossy.data.mini.buildings import Building
+from pytest_lossy.data.mini.camera import Camera
+from pytest_lossy.data.mini.display import DisplayList, Material
+from pytest_lossy.data.mini.labels import IGNORE, SKY
+from pytest_lossy.data.mini.noise import banks
+from pytest_lossy.data.mini.occlusion import back_to_front
+from pytest_lossy.data.mini.people import KEYPOINTS, Person
+from pytest_lossy.data.mini.raster import rasterise, shadow_map
+from pytest_lossy.data.mini.scene import Scene
+from pytest_lossy.data.mini.sensor import develop, half_size
+from pytest_lossy.data.mini.shading import shade
+from pytest_lossy.data.mini.things import Footprint, Thing
+
+__all__ = ["SIZE", "Frame", "Instance", "render"]
+
+SIZE = (256, 192)
+"""Width and height of a frame in pixels."""
+
+_SUPERSAMPLING = 2
+_SHADOW_REACH = 100.0  # metres: beyond that a shadow is less than a pixel high
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One vehicle, person or sign of a frame."""
+
+    number: int
+    """Its value in ``Frame.instances``."""
+    label: int
+    distance: float
+    """Metres along the camera's axis."""
+    keypoints: npt.NDArray[np.float64] | None
+    """(17, 3) x, y in pixels and COCO's visibility (0 outside the frame, 1 hidden, 2 visible), for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A rendered picture and everything that is known of it."""
+
+    image: npt.NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    labels: npt.NDArray[np.uint8]
+    """(H, W) indices into ``CLASSES``, 255 where no class covers half of a pixel."""
+    depth: npt.NDArray[np.float32]
+    """(H, W) metres along the camera's axis, at most ``shading.FAR``."""
+    instances: npt.NDArray[np.uint16]
+    """(H, W) numbers of ``things``, 0 elsewhere."""
+    things: tuple[Instance, ...]
+    focal: float
+    """Focal length in pixels; the principal point is the middle of the frame."""
+
+
+def render(scene: Scene, size: tuple[int, int] = SIZE, time: float = 0.0) -> Frame:
+    """Draw a scene.
+
+    Args:
+        scene: from ``sample_scene``.
+        size: (width, height) in pixels.
+        time: seconds after the scene's start: vehicles, walkers and the camera have moved on.
+
+    Returns:
+        The frame; the same arguments give the same bits.
+
+    """
+    noise = banks()
+    camera = scene.camera_at(time)
+    width, height = size
+    big = (width * _SUPERSAMPLING, height * _SUPERSAMPLING)
+    focal = camera.focal * big[0]
+    display = DisplayList(camera.position, focal)
+    ex, ey, ez = camera.position
+    # Surface 0 is the background of the raster: the cloud plane, which travels with the camera.
+    display.label = SKY
+    display.surface(
+        (ex, ey + materials.SKY_HEIGHT, ez),
+        (1.0, 0.0, 0.0),
+        (0.0, 0.0, 1.0),
+        (0.0, 0.0, 0.0),
+        material=Material.SKY,
+    )
+    scene.street.emit(display)
+    footprints = [t.footprint(time) for t in scene.things]
+    shade_of_houses = [
+        s.points
+        for t in scene.things
+        if isinstance(t, Building)
+        for s in t.shadows(scene.light.sun, time)
+    ]
+    numbers = _numbers(scene)
+    for index in back_to_front(footprints, camera):
+        thing = scene.things[index]
+        display.instance = numbers.get(index, 0)
+        display.sunlit = _sunlit(thing, footprints[index], shade_of_houses)
+        thing.emit(display, time)
+    for thing, corners in zip(scene.things, footprints, strict=True):
+        if min(z for _, z in corners) - ez < _SHADOW_REACH:
+            display.shadows.extend(thing.shadows(scene.light.sun, time))
+    ids = rasterise(display, camera, focal, big, noise)
+    shadows = shadow_map(display.shadows, camera, focal, big)
+    shaded = shade(display, ids, shadows, camera, focal, scene.light, noise)
+    image = develop(half_size(shaded.color), scene.light.exposure, scene.sensor)
+    labels = _vote(shaded.label)
+    # Depth and instances cannot be averaged; the lower right of the four samples stands for the pixel.
+    instances = np.ascontiguousarray(shaded.instance[1::2, 1::2])
+    depth = np.ascontiguousarray(shaded.depth[1::2, 1::2])
+    things = tuple(
+        _instance(scene.things[index], number, footprints[index], camera, size, time, instances)
+        for index, number in numbers.items()
+    )
+    return Frame(image, labels, depth, instances, things, camera.focal * width)
+
+
+def _numbers(scene: Scene) -> dict[int, int]:
+    """Instance numbers, from 1, by index into ``scene.things``; independent of what is in view."""
+    counted = [index for index, thing in enumerate(scene.things) if thing.counted]
+    return {index: number for number, index in enumerate(counted, 1)}
+
+
+def _sunlit(
+    thing: Thing, footprint: Footprint, shade_of_houses: list[tuple[tuple[float, float, float], ...]]
+) -> float:
+    """0.12 where a house shades the object's foot, else 1; houses themselves are always lit."""
+    if not shade_of_houses or isinstance(thing, Building):
+        return 1.0
+    x = sum(p[0] for p in footprint) / len(footprint)
+    z = sum(p[1] for p in footprint) / len(footprint)
+    for outline in shade_of_houses:
+        signs = set()
+        for (x0, _, z0), (x1, _, z1) in zip(outline, (*outline[1:], outline[0]), strict=True):
+            signs.add((x1 - x0) * (z - z0) - (z1 - z0) * (x - x0) > 0)
+        if len(signs) == 1:
+            return 0.12
+    return 1.0
+
+
+def _vote(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The most frequent class of each 2x2 block; the first in reading order on a tie, 255 if all four differ."""
+    a, b, c, d = label[0::2, 0::2], label[0::2, 1::2], label[1::2, 0::2], label[1::2, 1::2]
+    first = (a == b) | (a == c) | (a == d)
+    second = (b == c) | (b == d)
+    return np.where(first, a, np.where(second, b, np.where(c == d, c, np.uint8(IGNORE)))).astype(np.uint8)
+
+
+def _instance(
+    thing: Thing, number: int, footprint: Footprint, camera: Camera, size: tuple[int, int], time: float,
+    instances: npt.NDArray[np.uint16],
+) -> Instance:  # fmt: skip
+    x = sum(p[0] for p in footprint) / len(footprint)
+    z = sum(p[1] for p in footprint) / len(footprint)
+    distance = float(camera.view(np.array([[x, 0.0, z]]))[0, 2])
+    keypoints = None
+    if isinstance(thing, Person):
+        keypoints = np.zeros((len(KEYPOINTS), 3))
+        for k, (px, py, pz) in enumerate(camera.view(np.array(thing.keypoints(time))).tolist()):
+            if pz <= 0:
+                continue
+            u = px * camera.focal * size[0] / pz + 0.5 * size[0]
+            v = 0.5 * size[1] - py * camera.focal * size[0] / pz
+            column, row = math.floor(u), math.floor(v)
+            if 0 <= column < size[0] and 0 <= row < size[1]:
+                around = instances[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+                keypoints[k] = (u, v, 2.0 if (around == number).any() else 1.0)
+    return Instance(number, thing.label, distance, keypoints)

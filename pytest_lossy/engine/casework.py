@@ -1,0 +1,237 @@
+"""From a case to its row: own evidence first, then the clean evidence, then metrics, gates and verdict.
+
+A case that needs another one's evidence loads it from the run's store or computes it under that case's lock, so that no
+result depends on order. A process that dies while it computes leaves a mark, and whatever depends on that is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
+from pytest_lossy.cases import Case, CodecPlan
+from pytest_lossy.codecs.base import Codec
+from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.engine.runtime import ModelRuntime
+from pytest_lossy.errors import LossyError
+from pytest_lossy.results.document import CaseRow
+from pytest_lossy.results.evidence import CaseEvidence
+from pytest_lossy.results.store import RunStore
+from pytest_lossy.thresholds.rules import Thresholds
+from pytest_lossy.thresholds.verdicts import case_verdict, judge, outcome
+
+__all__ = ["CaseContext", "CaseFailureError", "ProgressOfCase", "run_case"]
+
+ProgressOfCase = Callable[[Case, int, int], None]
+"""Called with the case being computed, samples done and samples in all."""
+
+
+class CaseFailureError(LossyError):
+    """A case could not be evaluated; ``verdict`` says how."""
+
+    def __init__(self, message: str, verdict: Literal["error", "crashed"] = "error") -> None:
+        super().__init__(message)
+        self.verdict: Literal["error", "crashed"] = verdict
+
+
+@dataclass(frozen=True)
+class CaseContext:
+    """What is the same for every case of a process."""
+
+    store: RunStore
+    thresholds: Thresholds
+    replicates: int
+    strict: bool
+    worker: str | None = None
+    progress: ProgressOfCase | None = None
+
+
+def run_case(
+    node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRuntime, context: CaseContext
+) -> CaseRow:
+    """Evaluate and judge one case.
+
+    Args:
+        node_id: of the pytest item.
+        case: what to evaluate.
+        plan: the case's codec; None for clean.
+        runtime: the loaded model.
+        context: the run.
+
+    Raises:
+        CaseFailureError: nothing could be measured, or the gates name metrics that do not exist.
+    """
+    started = time.perf_counter()
+    codec = build_codec(plan.codec_name, plan.options) if plan else None
+    evidence = _evidence(case, codec, runtime, context, own=True)
+    if case.is_clean:
+        measured = clean = _measure(evidence, runtime, context)
+        runtime.clean = clean
+    else:
+        measured = _measure(evidence, runtime, context)
+        clean = _clean(runtime, context, evidence)
+    metrics = compare(
+        measured,
+        None if case.is_clean else clean,
+        higher_is_better=runtime.higher_is_better(),
+        confidence=context.thresholds.defaults.confidence,
+    )
+    gates = context.thresholds.gates_for(
+        case, runtime.task.primary, [metric.name for metric in runtime.task.metrics]
+    )
+    unknown = [gate for gate in gates if gate.metric not in metrics]
+    if unknown:
+        gate = unknown[0]
+        raise CaseFailureError(
+            f"{gate.file}:{gate.line}: gates '{gate.metric}', which this data does not have (it has "
+            f"{', '.join(sorted(metrics)[:12])}, ...); correct the rule"
+        )
+    judged = [judge(gate, metrics[gate.metric]) for gate in gates]
+    return _row(
+        node_id,
+        case,
+        evidence,
+        primary=runtime.task.primary,
+        metrics=metrics,
+        gates=judged,
+        verdict=case_verdict(judged),
+        outcome=outcome(judged, context.thresholds.defaults.inconclusive, strict=context.strict),
+        units=measured.units,
+        seconds=round(time.perf_counter() - started, 3),
+        fingerprint=codec.fingerprint() if codec else None,
+        worker=context.worker,
+    )
+
+
+def reference_row(
+    node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, context: CaseContext
+) -> CaseRow:
+    """The row of a clean case that had to be computed although no item asked for it."""
+    clean = runtime.clean or _measure(evidence, runtime, context)
+    metrics = compare(
+        clean,
+        None,
+        higher_is_better=runtime.higher_is_better(),
+        confidence=context.thresholds.defaults.confidence,
+    )
+    return _row(
+        node_id,
+        runtime.spec.clean,
+        evidence,
+        primary=runtime.task.primary,
+        metrics=metrics,
+        verdict="ungated",
+        outcome="none",
+        role="reference",
+        units=clean.units,
+        worker=context.worker,
+    )
+
+
+def _evidence(
+    case: Case, codec: Codec | None, runtime: ModelRuntime, context: CaseContext, *, own: bool
+) -> CaseEvidence:
+    """Load a case's evidence, or compute it under the case's lock."""
+    store, slug = context.store, case.slug
+    if store.has_evidence(slug):
+        return store.load_evidence(slug)
+    with store.computing(slug):
+        if store.has_evidence(slug):
+            return store.load_evidence(slug)
+        if store.crashed(slug):
+            raise CaseFailureError(
+                f"a worker died while it computed {case.model}::{case.name}; run that case alone to see why",
+                "crashed",
+            )
+        reason = None if own else store.read_failure(slug)
+        if reason is not None:
+            raise CaseFailureError(f"{case.model}::{case.name} could not be evaluated: {reason}")
+        store.mark_computing(slug)
+        try:
+            progress = context.progress
+            evidence = runtime.pipeline.evaluate(
+                codec, case.level, (lambda done, total: progress(case, done, total)) if progress else None
+            )
+            store.save_evidence(slug, evidence)
+        except LossyError as error:
+            store.write_failure(slug, str(error))
+            raise CaseFailureError(str(error)) from None
+        finally:
+            store.unmark_computing(slug)
+        return evidence
+
+
+def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidence) -> Replicates:
+    """Replicates of the clean case, on the very samples of ``paired_with``."""
+    case = runtime.spec.clean
+    if runtime.clean is None:
+        try:
+            evidence = _evidence(case, None, runtime, context, own=False)
+        except CaseFailureError as error:
+            raise CaseFailureError(
+                f"the clean case, which every level is compared with, failed: {error}"
+            ) from None
+        if evidence.ids != paired_with.ids:
+            raise CaseFailureError(
+                "the clean case has other samples than this one; the data set changed during the run"
+            )
+        runtime.clean = _measure(evidence, runtime, context)
+        if not context.store.was_started(case.slug):
+            row = reference_row(
+                f"{runtime.spec.shown}::{case.model}::{case.name}", runtime, evidence, context
+            )
+            context.store.write_reference(case.slug, row)
+    return runtime.clean
+
+
+def _measure(evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext) -> Replicates:
+    return measure(
+        lambda weights: runtime.task.reduce(evidence.evidence, weights), evidence.groups, context.replicates
+    )
+
+
+def _row(node_id: str, case: Case, evidence: CaseEvidence, **fields: object) -> CaseRow:
+    """Common columns of a measured case."""
+    bits = sum(cost.payload_bits for cost in evidence.costs)
+    headers = sum(cost.header_bits for cost in evidence.costs)
+    pixels = sum(cost.pixels for cost in evidence.costs)
+    return CaseRow.model_validate(
+        {
+            "id": node_id,
+            "model": case.model,
+            "task": case.task,
+            "codec": case.label,
+            "codec_name": case.codec_name,
+            "parameter": case.parameter,
+            "level": case.level,
+            "bpp": None if case.is_clean else bits / pixels,
+            "header_share": None if case.is_clean or not bits else headers / bits,
+            "psnr": None
+            if case.is_clean
+            else mean_psnr(
+                [cost.squared_error for cost in evidence.costs], [cost.pixels for cost in evidence.costs]
+            ),
+            "samples": len(evidence),
+            "batch_size": evidence.meta.get("batch_size"),
+            "notes": [*evidence.meta.get("notes", []), *unit_notes(evidence.groups)],
+            **fields,
+        }
+    )
+
+
+def mean_psnr(squared_errors: Sequence[int], pixels: Sequence[int]) -> float | None:
+    """Mean over samples of the PSNR in dB over three 8-bit channels; None where one is infinite.
+
+    The squared error is pooled over a sample's frames: 10 log10(255^2 / MSE).
+    """
+    errors = np.asarray(squared_errors, dtype=np.float64) / (3 * np.asarray(pixels, dtype=np.float64))
+    if not len(errors) or not errors.all():
+        return None
+    decibels = 10 * np.log10(255.0**2 / errors)
+    return float(math.fsum(decibels.tolist()) / len(decibels))

@@ -1,0 +1,58 @@
+"""Which device and how many threads a process uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from pytest_lossy.errors import ModelError
+
+__all__ = ["choose_device", "device_names", "inference_threads"]
+
+MAX_GPU_THREADS = 8
+"""Threads that feed one GPU: beyond this they wait for it, and each holds a batch in memory."""
+
+
+def choose_device(requested: Sequence[str], worker: int) -> str:
+    """The torch device of one worker.
+
+    Args:
+        requested: ``--lossy-device``; several devices are taken in turns.
+        worker: 0-based number of this process among the run's workers.
+
+    Raises:
+        ModelError: the device is not there.
+    """
+    name = requested[worker % len(requested)]
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return f"cuda:{worker % available}" if available else "cpu"
+    if name == "cuda":
+        name = f"cuda:{worker % max(1, available)}"
+    if name.startswith("cuda") and int(name.partition(":")[2]) >= available:
+        raise ModelError(
+            f"--lossy-device={name}: this process sees {available} CUDA devices; choose another, or 'cpu'"
+        )
+    return name
+
+
+def inference_threads(device: str, workers: int) -> tuple[int, int]:
+    """Batches in flight, and how many of them may run inference at once.
+
+    On a CPU each worker gets its share of the cores, all of which may run inference. A GPU takes one batch at a time while
+    other threads decode and compress the next ones.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = max(1, cores // max(1, workers))
+    if device.startswith("cuda"):
+        return min(MAX_GPU_THREADS, max(2, share)), 1
+    return share, share
+
+
+def device_names(device: str) -> list[str]:
+    """What a device is called, for the results."""
+    if device.startswith("cuda"):
+        return [f"{device}: {torch.cuda.get_device_name(device)}"]
+    return ["cpu"]

@@ -1,0 +1,97 @@
+"""Nested builtins and arrays as one flat file that can be memory-mapped: the spill format of decoded sources.
+
+Layout: 8 bytes little-endian length of the header, the header (JSON), padding to 64 bytes, then the arrays, each aligned
+to 64 bytes. In the header an array is ``{"__array__": [dtype, shape, offset]}`` with offsets from the first array.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["pack", "unpack"]
+
+_ALIGNMENT = 64
+_ARRAY = "__array__"
+
+
+def pack(tree: Any) -> bytes:
+    """Serialise mappings (with text keys), sequences, numbers, text, None and numeric arrays.
+
+    Raises:
+        TypeError: anything else.
+    """
+    arrays: list[npt.NDArray[Any]] = []
+    offset = 0
+
+    def plain(node: Any) -> Any:
+        nonlocal offset
+        if isinstance(node, np.ndarray):
+            if node.dtype.hasobject:
+                raise TypeError("arrays of objects cannot be packed")
+            array = np.ascontiguousarray(node)
+            entry = {_ARRAY: [array.dtype.str, list(array.shape), offset]}
+            arrays.append(array)
+            offset += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+            return entry
+        if isinstance(node, Mapping):
+            if not all(isinstance(key, str) for key in node):
+                raise TypeError("keys must be text")
+            return {key: plain(value) for key, value in node.items()}
+        if isinstance(node, list | tuple):
+            return [plain(value) for value in node]
+        if node is None or isinstance(node, str | int | float | bool):
+            return node
+        raise TypeError(f"{type(node).__name__} cannot be packed")
+
+    header = json.dumps(plain(tree)).encode()
+    start = _aligned(8 + len(header))
+    buffer = bytearray(start + offset)
+    buffer[:8] = len(header).to_bytes(8, "little")
+    buffer[8 : 8 + len(header)] = header
+    position = start
+    for array in arrays:
+        buffer[position : position + array.nbytes] = array.reshape(-1).view(np.uint8).data
+        position += _aligned(array.nbytes)
+    return bytes(buffer)
+
+
+def unpack(path: Path) -> Any:
+    """Map a packed file into memory; arrays are read-only views of it, tuples have become lists.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    mapped = np.memmap(path, dtype=np.uint8, mode="r")
+    if len(mapped) < 8:
+        raise ValueError("shorter than its header")
+    length = int.from_bytes(mapped[:8].tobytes(), "little")
+    tree = json.loads(mapped[8 : 8 + length].tobytes())
+    start = _aligned(8 + length)
+
+    def restore(node: Any) -> Any:
+        if isinstance(node, dict):
+            if _ARRAY in node:
+                dtype, shape, offset = node[_ARRAY]
+                kind = np.dtype(dtype)
+                size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+                first = start + offset
+                if first + size > len(mapped):
+                    raise ValueError("shorter than its arrays")
+                return np.asarray(mapped[first : first + size]).view(kind).reshape(shape)
+            return {key: restore(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [restore(value) for value in node]
+        return node
+
+    return restore(tree)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,170 @@
+"""One loaded model with its data and task: built in a worker when the first of its cases runs, freed after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pytest_lossy.analysis.comparison import Replicates
+from pytest_lossy.cases import IndexedSpec
+from pytest_lossy.data.base import Dataset
+from pytest_lossy.data.registry import build_dataset
+from pytest_lossy.engine.devices import choose_device, device_names, inference_threads
+from pytest_lossy.engine.pipeline import Pipeline
+from pytest_lossy.engine.sources import SourceStore
+from pytest_lossy.errors import DataError, LossyError, MissingInputError, ModelError
+from pytest_lossy.models.base import Model
+from pytest_lossy.models.registry import build_model
+from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
+from pytest_lossy.tasks.base import Task
+from pytest_lossy.tasks.registry import build_task
+from pytest_lossy.usercode import explain_exception, import_callable
+
+__all__ = ["ModelRuntime", "RuntimeOptions"]
+
+_SHUFFLE_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """What a process knows of the run when it loads a model."""
+
+    device: Sequence[str] = ("auto",)
+    worker: int = 0
+    workers: int = 1
+    samples: int | None = None
+    spill: Path | None = None
+    spill_bytes: int = 0
+    """For this process alone."""
+
+
+class ModelRuntime:
+    """A model ready to evaluate cases. Use :meth:`load`; call :meth:`close` when done."""
+
+    def __init__(
+        self,
+        spec: IndexedSpec,
+        model: Model,
+        task: Task,
+        dataset: Dataset,
+        indices: tuple[int, ...],
+        device: str,
+        options: RuntimeOptions,
+    ) -> None:
+        self.spec, self.model, self.task, self.dataset = spec, model, task, dataset
+        self.indices, self.device = indices, device
+        threads, concurrent = inference_threads(device, options.workers)
+        self.pipeline = Pipeline(
+            model,
+            task,
+            SourceStore(dataset, options.spill, options.spill_bytes),
+            indices,
+            batch_size=spec.spec.batch_size,
+            threads=threads,
+            concurrent_inference=concurrent if model.thread_safe else 1,
+        )
+        self.clean: Replicates | None = None
+        """Bootstrap replicates of the clean case, kept for the other cases of this model."""
+        self._torch_threads = torch.get_num_threads()
+
+    @classmethod
+    def load(cls, spec: IndexedSpec, options: RuntimeOptions) -> ModelRuntime:
+        """Build data set, task and model.
+
+        Raises:
+            MissingInputError: files of the spec are not there.
+            LossyError: anything else that is wrong with them, explained.
+        """
+        base = spec.path.parent
+        try:
+            dataset = _dataset(spec, base)
+            indices = _choose(len(dataset), options.samples)
+            task = build_task(spec.spec.task, dataset.classes, spec.spec.task_kwargs)
+            device = choose_device(options.device, options.worker)
+        except LossyError:
+            raise
+        except Exception as error:  # noqa: BLE001  a user's factory may raise anything
+            raise DataError(f"building the data set raised {explain_exception(error)}") from None
+        try:
+            model = build_model(spec.spec.model, spec.spec.task, base, device)
+        except LossyError:
+            raise
+        except Exception as error:  # noqa: BLE001  a user's builder may raise anything
+            raise ModelError(f"building the model raised {explain_exception(error)}") from None
+        return cls(spec, model, task, dataset, indices, device, options)
+
+    def close(self) -> None:
+        """Free the model."""
+        self.model.close()
+        self.clean = None
+        torch.set_num_threads(self._torch_threads)
+
+    def info(self) -> ModelInfo:
+        """What the results say of this model."""
+        return ModelInfo(
+            name=self.spec.name,
+            spec=self.spec.shown,
+            task=self.spec.spec.task,
+            architecture=self.spec.spec.architecture,
+            tags=list(self.spec.spec.tags),
+            primary=self.task.primary,
+            metrics=[
+                MetricInfo(
+                    name=metric.name,
+                    title=metric.title,
+                    higher_is_better=metric.higher_is_better,
+                    unit=metric.unit,
+                    description=metric.description,
+                )
+                for metric in self.task.metrics
+            ],
+            details={**self.model.describe(), "device_name": ", ".join(device_names(self.device))},
+            data=DataInfo(
+                name=self.dataset.name,
+                fingerprint=self.dataset.fingerprint(),
+                samples=len(self.indices),
+                classes=list(self.dataset.classes),
+                notes=list(getattr(self.dataset, "notes", ())),
+            ),
+        )
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Direction of each aggregate metric."""
+        return {metric.name: metric.higher_is_better for metric in self.task.metrics}
+
+
+def _dataset(spec: IndexedSpec, base: Path) -> Dataset:
+    section = spec.spec.data
+    if section.factory is not None:
+        dataset: Any = import_callable(section.factory, base)(**section.kwargs)
+        origin = section.factory
+    else:
+        dataset = build_dataset(section.name or "", section.kwargs, base)
+        origin = section.name or ""
+    missing = [
+        name
+        for name in ("name", "classes", "__len__", "sample_id", "group", "load", "fingerprint")
+        if not hasattr(dataset, name)
+    ]
+    if missing:
+        raise DataError(
+            f"'{origin}' returned {type(dataset).__name__} without {', '.join(missing)}; implement "
+            "pytest_lossy.data.base.Dataset"
+        )
+    if len(dataset) == 0:
+        raise MissingInputError(f"data set '{origin}' holds no sample; check its folder and split")
+    checked: Dataset = dataset
+    return checked
+
+
+def _choose(count: int, samples: int | None) -> tuple[int, ...]:
+    """All samples, or the first of a fixed shuffle; always in the data set's order, so that batches stay alike."""
+    if samples is None or samples >= count:
+        return tuple(range(count))
+    order = np.random.Generator(np.random.PCG64(_SHUFFLE_SEED)).permutation(count)
+    return tuple(sorted(int(index) for index in order[:samples]))

@@ -1,0 +1,176 @@
+"""From settings and specs to the cases of a run, checked on the controller before any worker starts."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
+from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_parameter
+from pytest_lossy.errors import ConfigurationError, LossyError
+from pytest_lossy.registry import did_you_mean
+from pytest_lossy.settings import ALL, Settings
+from pytest_lossy.specs.index import find_specs, index_specs
+from pytest_lossy.tasks.registry import TASKS, known_metrics, task_metrics, task_primary
+from pytest_lossy.thresholds.reader import load_thresholds
+from pytest_lossy.thresholds.rules import Thresholds
+
+__all__ = ["Plan", "plan_cases", "plan_run", "read_specs"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the controller found: specs, gates, and what to tell the user about them."""
+
+    specs: tuple[IndexedSpec, ...]
+    thresholds: Thresholds
+    warnings: tuple[str, ...]
+
+
+def read_specs(settings: Settings, extra: Iterable[Path], root: Path, *, required: bool) -> list[IndexedSpec]:
+    """Index the specs of ``--lossy-specs`` and those named on the command line.
+
+    Args:
+        settings: parsed options.
+        extra: spec files given as paths.
+        root: pytest's root directory.
+        required: whether a missing default folder is an error.
+
+    Raises:
+        ConfigurationError: no spec, or every problem of all of them.
+    """
+    paths = set(extra)
+    if settings.specs.exists():
+        paths.update(find_specs(settings.specs))
+    elif settings.specs_given or required:
+        raise ConfigurationError(
+            f"{settings.specs}: no such folder of specs; write a spec there (see the README), or name the folder with "
+            "--lossy-specs"
+        )
+    if not paths and required:
+        raise ConfigurationError(f"{settings.specs}: holds no spec (*.yaml); write one there, see the README")
+    return index_specs(paths, root)
+
+
+def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
+    """Check codecs, levels and thresholds against the specs.
+
+    Raises:
+        ConfigurationError: names that nothing knows, levels out of range, bad thresholds, rules that disagree.
+    """
+    problems = _unknown_names(settings, specs)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    everything = [case for spec in specs for case in _all_cases(spec, settings)]
+    thresholds, warnings = _read_thresholds(settings, specs, root)
+    dead = thresholds.unmatched(everything)
+    messages = [
+        f"{rule.place}: matches no case: no {rule.model} / {rule.codec}{f' / {rule.level}' if rule.level else ''}; "
+        "remove the rule or correct it"
+        for rule in dead
+    ]
+    if settings.strict and messages:
+        raise ConfigurationError("\n".join(messages))
+    for case in everything:
+        if case.task in TASKS.builtin:
+            thresholds.gates_for(
+                case, task_primary(case.task), [metric.name for metric in task_metrics(case.task)]
+            )
+    return Plan(tuple(specs), thresholds, tuple(warnings + messages))
+
+
+def plan_cases(spec: IndexedSpec, settings: Settings) -> list[Case]:
+    """The cases of one spec that the flags select; empty where they select none."""
+    if settings.models and not any(fnmatch.fnmatchcase(spec.name, pattern) for pattern in settings.models):
+        return []
+    if settings.tasks and spec.spec.task not in settings.tasks:
+        return []
+    plans = selected_plans(spec, settings)
+    return spec.cases(plans) if plans else []
+
+
+def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ...]:
+    """The codecs of ``--lossy-codec``; a codec that the spec lacks runs on its default grid."""
+    own = {plan.label: plan for plan in spec.plans}
+    if settings.codecs == (ALL,):
+        chosen = list(spec.plans)
+    else:
+        chosen = []
+        for name in settings.codecs:
+            if name in own:
+                chosen.append(own[name])
+            elif name in CODECS:
+                grid = codec_levels(name)
+                chosen.append(CodecPlan(name, name, codec_parameter(name), {}, grid.default, grid))
+    overrides = {choice.label: choice.levels for choice in settings.levels}
+    return tuple(
+        replace(plan, levels=tuple(sorted(overrides[plan.label], key=plan.grid.severity)))
+        if plan.label in overrides
+        else plan
+        for plan in chosen
+    )
+
+
+def _all_cases(spec: IndexedSpec, settings: Settings) -> list[Case]:
+    """Every case that the spec lists or that the flags add, before narrowing."""
+    return list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))]))
+
+
+def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
+    labels = {plan.label for spec in specs for plan in spec.plans} | set(CODECS.names())
+    problems = [
+        f"--lossy-codec: unknown codec '{name}'; {did_you_mean(name, [*labels, ALL])}"
+        for name in settings.codecs
+        if name != ALL and name not in labels
+    ]
+    codec_of = {plan.label: plan.codec_name for spec in specs for plan in spec.plans}
+    for choice in settings.levels:
+        if choice.label not in labels:
+            problems.append(
+                f"--lossy-level: unknown codec '{choice.label}'; {did_you_mean(choice.label, labels)}"
+            )
+            continue
+        try:
+            grid = codec_levels(codec_of.get(choice.label, choice.label))
+        except LossyError as error:
+            problems.append(f"--lossy-level: {error}")
+            continue
+        for level in choice.levels:
+            wrong = grid.problem(level)
+            if wrong:
+                problems.append(
+                    f"--lossy-level: {choice.label}: {wrong}; choose {grid.minimum:g}..{grid.maximum:g}"
+                )
+    names = [spec.name for spec in specs]
+    for pattern in settings.models:
+        if names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            problems.append(f"--lossy-model: '{pattern}' matches no model; {did_you_mean(pattern, names)}")
+    tasks = {*TASKS.names(), *(spec.spec.task for spec in specs)}
+    problems += [
+        f"--lossy-task: unknown task '{name}'; {did_you_mean(name, tasks)}"
+        for name in settings.tasks
+        if name not in tasks
+    ]
+    return problems
+
+
+def _read_thresholds(
+    settings: Settings, specs: list[IndexedSpec], root: Path
+) -> tuple[Thresholds, list[str]]:
+    path = settings.thresholds
+    if not path.exists() and not settings.thresholds_given:
+        return Thresholds(), [f"there is no {path.name}: every case is ungated; write one, see the README"]
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    # Metrics of third-party tasks are known only once their code is imported, when a model loads.
+    builtin_only = all(spec.spec.task in TASKS.builtin for spec in specs)
+    return (
+        load_thresholds(
+            path,
+            shown,
+            metrics=known_metrics() if builtin_only else None,
+            labels={plan.label for spec in specs for plan in spec.plans} | set(CODECS.names()),
+        ),
+        [],
+    )

@@ -1,0 +1,208 @@
+"""``summary.md``: what a CI job posts, with a fixed upper length whatever the run's size.
+
+The text is GitHub-flavoured Markdown that other renderers accept. Everything from the document is
+neutralised: it cannot end a table cell, open a tag, mention a person, refer to an issue or become a link.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pytest_lossy.report import formatting
+from pytest_lossy.report.headline import Problem, headline, inconclusive_rows, misses, tally
+from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
+from pytest_lossy.report.tables import error_groups
+from pytest_lossy.results.document import Curve, ResultsDocument, Verdict
+
+__all__ = ["LIMIT", "escaped", "render_markdown"]
+
+LIMIT = 60_000
+"""Characters; GitHub refuses comments beyond 65,536."""
+
+_FOOTER_ROOM = 400
+_FAILURE_SHARE = 0.6
+_CLIP = 240
+
+_MARKS: dict[Verdict, str] = {
+    "passed": "passed",
+    "failed": "**failed**",
+    "inconclusive": "*inconclusive*",
+    "ungated": "ungated",
+    "error": "**error**",
+    "crashed": "**crashed**",
+    "not_run": "not run",
+}
+
+_ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`[]\\*_~$^{}\"'"}
+_BREAK = "\u200b"
+_LIVE = re.compile(r"(?i)[@#!](?=\S)|:(?=//)|\bwww(?=\.)|\b(?:mailto|xmpp|gh-|javascript)(?=[:\d])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def escaped(text: str, limit: int = _CLIP) -> str:
+    """Make ``text`` inert in a table cell or paragraph: one line, no markup, no mention, no link.
+
+    Character references cannot act as Markdown syntax (CommonMark 0.31, "Entity and numeric character
+    references"), which backslashes do not guarantee inside tables. Mentions and bare addresses are recognised
+    after parsing, so a zero-width space has to part them.
+    """
+    flat = " ".join(_CONTROL.sub(" ", text).split())
+    if len(flat) > limit:
+        flat = f"{flat[: limit - 1]}…"
+    parted = _LIVE.sub(lambda match: f"{match.group()}{_BREAK}", flat)
+    return "".join(_ENTITIES.get(character, character) for character in parted)
+
+
+class _Budget:
+    """Collects blocks until the room is used up, and counts the table rows that found none."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.blocks: list[str] = []
+        self.left_out = 0
+
+    def add(self, block: str) -> bool:
+        """Append a whole block if it fits."""
+        if len(block) + 2 > self.room:
+            return False
+        self.blocks.append(block)
+        self.room -= len(block) + 2
+        return True
+
+    def table(self, heading: str, header: list[str], rows: list[list[str]], share: int) -> None:
+        """Append a heading and as many rows as ``share`` characters of the remaining room allow."""
+        lines = [heading, "", _row(header), _row(["---"] * len(header))]
+        room = min(self.room - 2, share) - sum(len(line) + 1 for line in lines)
+        kept = 0
+        for cells in rows:
+            line = _row(cells)
+            room -= len(line) + 1
+            if room < 0:
+                break
+            lines.append(line)
+            kept += 1
+        self.left_out += len(rows) - kept
+        if kept:
+            self.add("\n".join(lines))
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _problem_row(problem: Problem) -> list[str]:
+    case, gate = problem.case, problem.gate
+    if gate is None:
+        return [escaped(case.id), "no gate", formatting.ABSENT, formatting.ABSENT, _MARKS[case.verdict]]
+    return [
+        escaped(case.id),
+        escaped(formatting.gate_requirement(gate)),
+        formatting.gate_observed(gate),
+        escaped(f"{gate.file}:{gate.line}"),
+        _MARKS[gate.verdict],
+    ]
+
+
+_PROBLEM_HEADER = ["Case", "Required", "Observed [interval]", "Gate", "Verdict"]
+
+
+def _curve_rows(lookup: Lookup, curve: Curve) -> list[list[str]]:
+    rows = []
+    if curve.clean is not None:
+        clean = lookup.clean_cases.get(curve.model)
+        rows.append(
+            [
+                CLEAN,
+                formatting.quantity(curve.clean),
+                formatting.ABSENT,
+                formatting.bits_per_pixel(clean.bpp if clean else None),
+                _MARKS[clean.verdict] if clean else formatting.ABSENT,
+            ]
+        )
+    for point in sorted(curve.points, key=lambda point: lookup.severity(curve.codec, point.level)):
+        value = point.metric
+        kept = formatting.with_interval(
+            value.retention, value.retention_low, value.retention_high, formatting.percent
+        )
+        rows.append(
+            [
+                escaped(lookup.level_name(curve.codec, point.level)),
+                formatting.quantity(value),
+                kept,
+                formatting.bits_per_pixel(point.bpp),
+                _MARKS[point.verdict],
+            ]
+        )
+    return rows
+
+
+def _opening(budget: _Budget, lookup: Lookup) -> None:
+    top = headline(lookup)
+    run = lookup.document.run
+    budget.add(f"## {escaped(top.text)}")
+    counts = (
+        ", ".join(f"{number:,} {verdict_word(verdict)}" for verdict, number in tally(lookup)) or "no cases"
+    )
+    budget.add(f"{counts}. Started {escaped(run.started)}, {formatting.duration(run.seconds)}.")
+    for text in top.cautions:
+        budget.add(f"> **Note:** {escaped(text, 600)}")
+    for text in top.warnings[:20]:
+        budget.add(f"> **Warning:** {escaped(text, 600)}")
+    if len(top.warnings) > 20:
+        budget.add(f"> **Warning:** {len(top.warnings) - 20:,} more warnings are in results.json.")
+
+
+def _failures(budget: _Budget, lookup: Lookup) -> None:
+    share = int(budget.room * _FAILURE_SHARE)
+    rows = [_problem_row(problem) for problem in misses(lookup)]
+    if rows:
+        budget.table("### Gates not met", _PROBLEM_HEADER, rows, share)
+    errors = [
+        [escaped(group.title), f"{len(group.cases):,}", escaped(group.message, 400)]
+        for group in error_groups(lookup)
+    ]
+    if errors:
+        budget.table("### Errors", ["Model", "Cases", "Message"], errors, share // 2)
+    doubtful = [_problem_row(problem) for problem in inconclusive_rows(lookup)]
+    if doubtful:
+        budget.table("### Inconclusive", _PROBLEM_HEADER, doubtful, share // 3)
+
+
+def _measurements(budget: _Budget, lookup: Lookup) -> None:
+    curves = lookup.document.curves
+    drawn = {curve.model for curve in curves}
+    for curve in curves:
+        heading = f"### {escaped(curve.model, 80)}, {escaped(curve.codec, 80)}"
+        metric = escaped(lookup.metric_title(curve.model, curve.metric), 80)
+        header = ["Level", f"{metric} [interval]", "Retention [interval]", "bpp", "Verdict"]
+        budget.table(heading, header, _curve_rows(lookup, curve), budget.room)
+    rest = []
+    for case in lookup.document.cases:
+        if case.model in drawn:
+            continue
+        value = case.metrics.get(case.primary)
+        shown = f"{escaped(case.primary, 80)} {formatting.quantity(value)}" if value else formatting.ABSENT
+        rest.append([escaped(case.id), shown, formatting.bits_per_pixel(case.bpp), _MARKS[case.verdict]])
+    if rest:
+        header = ["Case", "Primary metric [interval]", "bpp", "Verdict"]
+        budget.table("### Cases without a curve", header, rest, budget.room)
+
+
+def render_markdown(document: ResultsDocument) -> str:
+    """Render the summary: outcome, what failed, then every curve, in at most :data:`LIMIT` characters."""
+    lookup = Lookup(document)
+    budget = _Budget(LIMIT - _FOOTER_ROOM)
+    _opening(budget, lookup)
+    _failures(budget, lookup)
+    _measurements(budget, lookup)
+    if budget.left_out:
+        budget.blocks.append(
+            f"*{formatting.count(budget.left_out, 'table row')} left out to keep this summary short; "
+            "index.html and results.json have all of them.*"
+        )
+    run = document.run
+    budget.blocks.append(
+        f"Intervals: {run.confidence * 100:g}% confidence, {formatting.count(run.replicates, 'replicate')}. "
+        f"pytest-lossy {escaped(run.plugin_version, 40)}."
+    )
+    return "\n\n".join(budget.blocks) + "\n"

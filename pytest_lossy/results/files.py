@@ -1,0 +1,58 @@
+"""Files that are whole or absent: write beside, flush to disk, rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pytest_lossy.errors import ResultsError
+
+__all__ = ["read_json", "write_atomically", "write_json"]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data``, so that a reader or a crash sees the old file or the new one.
+
+    Raises:
+        ResultsError: the disk is full, read-only or gone.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private; results are read by other users' tools
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise ResultsError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another --lossy-report"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write exact builtins as JSON; NaN and infinity are refused, since JSON has neither."""
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def read_json(path: Path) -> Any:
+    """Parse one JSON file.
+
+    Raises:
+        ResultsError: missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
+    except ValueError as error:
+        raise ResultsError(f"{path}: is damaged ({error}); run the tests again") from None

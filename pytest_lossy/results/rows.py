@@ -1,0 +1,42 @@
+"""Rows and entries for what could not be measured."""
+
+from __future__ import annotations
+
+from pytest_lossy.cases import Case, IndexedSpec
+from pytest_lossy.results.document import CaseRow, DataInfo, ModelInfo, Verdict
+
+__all__ = ["error_row", "unloaded_info"]
+
+
+def error_row(
+    node_id: str, case: Case, primary: str, message: str, verdict: Verdict, worker: str | None = None
+) -> CaseRow:
+    """The row of a case that measured nothing."""
+    return CaseRow(
+        id=node_id,
+        model=case.model,
+        task=case.task,
+        codec=case.label,
+        codec_name=case.codec_name,
+        parameter=case.parameter,
+        level=case.level,
+        verdict=verdict,
+        outcome="none" if verdict == "not_run" else "failed",
+        primary=primary,
+        error=message,
+        worker=worker,
+    )
+
+
+def unloaded_info(spec: IndexedSpec, error: str | None) -> ModelInfo:
+    """What the results say of a model that no worker could load, or that none tried to."""
+    return ModelInfo(
+        name=spec.name,
+        spec=spec.shown,
+        task=spec.spec.task,
+        architecture=spec.spec.architecture,
+        tags=list(spec.spec.tags),
+        primary="",
+        data=DataInfo(name=spec.spec.data.name or spec.spec.data.factory or ""),
+        error=error,
+    )

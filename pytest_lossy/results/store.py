@@ -1,0 +1,212 @@
+"""The report folder of one run: its lock, the rows and evidence of finished cases, and marks of those in progress.
+
+::
+
+    lossy-report/
+      .lock  .gitignore
+      .run/              the run in progress; replaces what is below when it ends
+        plan.json  rows/<slug>.json  evidence/<slug>.npz
+        started/<slug>   an item began; without a row, its process died
+        computing/<slug> evidence is being computed; without its lock, its process died
+        failed/<slug>    evidence could not be computed; the reason
+        locks/<slug>.lock
+      results.json  index.html  summary.md  evidence/<slug>.npz
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from pytest_lossy.errors import ResultsError
+from pytest_lossy.results.document import CaseRow, ModelInfo
+from pytest_lossy.results.evidence import CaseEvidence, load_evidence, save_evidence
+from pytest_lossy.results.files import read_json, write_atomically, write_json
+
+__all__ = ["ReportFolder", "RunStore"]
+
+
+class RunStore:
+    """Files of the run in progress, shared by its processes. Every method may be called from any of them.
+
+    Args:
+        folder: ``lossy-report/.run``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, kind: str, slug: str, suffix: str = "") -> Path:
+        return self.folder / kind / f"{slug}{suffix}"
+
+    # Rows
+
+    def start(self, slug: str) -> None:
+        """Note that an item began. A row of an earlier attempt (a rerun of a failed test) no longer counts."""
+        self._path("rows", slug, ".json").unlink(missing_ok=True)
+        self._mark("started", slug)
+
+    def was_started(self, slug: str) -> bool:
+        """Whether an item began in this run."""
+        return self._path("started", slug).exists()
+
+    def write_row(self, slug: str, row: CaseRow) -> None:
+        """Store the finished row of a case."""
+        write_json(self._path("rows", slug, ".json"), row.model_dump(mode="json"))
+
+    def write_reference(self, slug: str, row: CaseRow) -> None:
+        """Store the row of a clean case that is no item of this run."""
+        write_json(self._path("references", slug, ".json"), row.model_dump(mode="json"))
+
+    def read_row(self, slug: str, kind: Literal["rows", "references"] = "rows") -> CaseRow | None:
+        """The stored row; None where the case has none.
+
+        Raises:
+            ResultsError: the file is damaged.
+        """
+        path = self._path(kind, slug, ".json")
+        if not path.exists():
+            return None
+        try:
+            return CaseRow.model_validate(read_json(path))
+        except ValidationError as error:
+            raise ResultsError(f"{path}: is damaged ({error.error_count()} problems); run again") from None
+
+    # Models
+
+    def write_model(self, name: str, info: ModelInfo) -> None:
+        """Store what loading a model showed; the last worker to load it wins, all write the same."""
+        write_json(self._path("models", name, ".json"), info.model_dump(mode="json"))
+
+    def read_model(self, name: str) -> ModelInfo | None:
+        """What loading a model showed; None where no worker loaded it."""
+        path = self._path("models", name, ".json")
+        return ModelInfo.model_validate(read_json(path)) if path.exists() else None
+
+    # Evidence
+
+    def has_evidence(self, slug: str) -> bool:
+        """Whether a case's evidence is complete."""
+        return self._path("evidence", slug, ".npz").exists()
+
+    def load_evidence(self, slug: str) -> CaseEvidence:
+        """Read a case's evidence."""
+        return load_evidence(self._path("evidence", slug, ".npz"))
+
+    def save_evidence(self, slug: str, evidence: CaseEvidence) -> None:
+        """Store a case's evidence and withdraw its marks."""
+        save_evidence(self._path("evidence", slug, ".npz"), evidence)
+        self._path("failed", slug).unlink(missing_ok=True)
+
+    @contextmanager
+    def computing(self, slug: str) -> Iterator[None]:
+        """Hold the case's lock, which the operating system releases if this process dies."""
+        path = self._path("locks", slug, ".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path):
+            yield
+
+    def mark_computing(self, slug: str) -> None:
+        """Note, under the lock, that evidence is being computed here."""
+        self._mark("computing", slug)
+
+    def unmark_computing(self, slug: str) -> None:
+        """Withdraw :meth:`mark_computing`."""
+        self._path("computing", slug).unlink(missing_ok=True)
+
+    def crashed(self, slug: str) -> bool:
+        """Under the lock: whether a process died while it computed this evidence."""
+        return self._path("computing", slug).exists()
+
+    def write_failure(self, slug: str, reason: str) -> None:
+        """Note why evidence could not be computed, so that no other case tries again."""
+        write_atomically(self._path("failed", slug), reason.encode())
+
+    def read_failure(self, slug: str) -> str | None:
+        """Why evidence could not be computed; None where nothing failed."""
+        path = self._path("failed", slug)
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def _mark(self, kind: str, slug: str) -> None:
+        path = self._path(kind, slug)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(str(os.getpid()), encoding="utf-8")
+        except OSError as error:
+            raise ResultsError(
+                f"{path}: cannot be written ({error.strerror}); free space or choose another --lossy-report"
+            ) from error
+
+    # Plan
+
+    def write_plan(self, plan: dict[str, Any]) -> None:
+        """Store what the run set out to do."""
+        write_json(self.folder / "plan.json", plan)
+
+
+class ReportFolder:
+    """``--lossy-report``: locked by one run at a time.
+
+    Args:
+        root: the folder; made on :meth:`open`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = RunStore(root / ".run")
+        self._lock: FileLock | None = None
+
+    def open(self) -> None:
+        """Lock the folder and begin a new run; results of earlier runs stay until this one ends.
+
+        Raises:
+            ResultsError: another run holds the folder, or it cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.root / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ResultsError(
+                f"{self.root}: another run writes here; wait for it, or choose another --lossy-report"
+            ) from None
+        except OSError as error:
+            raise ResultsError(
+                f"{self.root}: cannot be written ({error.strerror or error}); choose another --lossy-report"
+            ) from error
+        self._lock = lock
+        try:
+            shutil.rmtree(self.store.folder, ignore_errors=True)
+            self.store.folder.mkdir(parents=True, exist_ok=True)
+            # Reports are build products: whoever runs `git add .` should not commit them.
+            write_atomically(self.root / ".gitignore", b"*\n")
+        except OSError as error:
+            self.close()
+            raise ResultsError(f"{self.root}: cannot be written ({error.strerror or error})") from error
+
+    def publish(self, files: dict[str, bytes]) -> None:
+        """Replace the results of earlier runs by this run's files and evidence.
+
+        Args:
+            files: name -> content, written in order.
+        """
+        for name, content in files.items():
+            write_atomically(self.root / name, content)
+        fresh, old = self.store.folder / "evidence", self.root / "evidence"
+        shutil.rmtree(old, ignore_errors=True)
+        if fresh.exists():
+            fresh.replace(old)
+        shutil.rmtree(self.store.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Release the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None

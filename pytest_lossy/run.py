@@ -1,0 +1,248 @@
+"""The state of one run in one process: what the controller froze, and where this process stores its part."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_lossy.cases import Case, IndexedSpec
+from pytest_lossy.planning import Plan, plan_cases, plan_run, read_specs
+from pytest_lossy.results.document import ResultsDocument
+from pytest_lossy.results.store import ReportFolder, RunStore
+from pytest_lossy.settings import Settings, parse_settings
+from pytest_lossy.thresholds.rules import Thresholds
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_lossy.engine.casework import CaseContext
+    from pytest_lossy.engine.runtime import RuntimeOptions
+
+__all__ = ["Run"]
+
+
+class Run:
+    """Made by :meth:`on_controller` or, in an xdist worker, by :meth:`in_worker`."""
+
+    def __init__(
+        self, settings: Settings, plan: Plan, root: Path, *, worker: str | None, workers: int
+    ) -> None:
+        self.settings, self.plan, self.root = settings, plan, root
+        self.worker, self.workers = worker, workers
+        self.folder = ReportFolder(settings.report)
+        self.store: RunStore = self.folder.store
+        self.spill: Path | None = None
+        self.problem: str | None = None
+        self.planned: list[str] = []
+        self._started = time.time()
+        self._specs = {spec.path: spec for spec in plan.specs}
+        self._published: list[tuple[str, Path]] = []
+        self._progress: Any = None
+
+    @classmethod
+    def on_controller(cls, config: pytest.Config, named: Sequence[Path], *, required: bool) -> Run:
+        """Check everything.
+
+        Args:
+            config: pytest's.
+            named: spec files given as paths.
+            required: whether specs must exist.
+
+        Raises:
+            SettingsError: a flag or ini value is wrong.
+            ConfigurationError: a spec or thresholds.yaml is wrong.
+        """
+        settings = parse_settings(config)
+        specs = read_specs(settings, named, config.rootpath, required=required)
+        workers = len(getattr(config.option, "tx", None) or ())
+        return cls(
+            settings,
+            plan_run(settings, specs, config.rootpath),
+            config.rootpath,
+            worker=None,
+            workers=workers,
+        )
+
+    @classmethod
+    def in_worker(cls, config: pytest.Config) -> Run:
+        """Restore what the controller froze; the specs are read again, since they hold no results."""
+        frozen = config.workerinput["lossy"]  # type: ignore[attr-defined]
+        settings = Settings.deserialise(frozen["settings"])
+        specs = read_specs(
+            settings, [Path(path) for path in frozen["specs"]], config.rootpath, required=False
+        )
+        plan = Plan(tuple(specs), Thresholds.deserialise(frozen["thresholds"]), ())
+        run = cls(
+            settings,
+            plan,
+            config.rootpath,
+            worker=os.environ.get("PYTEST_XDIST_WORKER", "gw0"),
+            workers=frozen["workers"],
+        )
+        run.spill = Path(frozen["spill"]) if frozen["spill"] else None
+        return run
+
+    def serialise(self) -> dict[str, Any]:
+        """Exact builtins for a worker; see :meth:`in_worker`."""
+        return {
+            "settings": self.settings.serialise(),
+            "thresholds": self.plan.thresholds.serialise(),
+            "specs": [str(spec.path) for spec in self.plan.specs],
+            "spill": str(self.spill) if self.spill else None,
+            "workers": self.workers,
+        }
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this process assembles the results (it may also run the cases)."""
+        return self.worker is None
+
+    def spec_of(self, path: Path) -> IndexedSpec | None:
+        """The spec that lies at ``path``."""
+        return self._specs.get(path) or self._specs.get(path.resolve())
+
+    def open(self) -> None:
+        """Take the report folder, and a temporary folder for decoded sources.
+
+        Raises:
+            ResultsError: another run holds it, or it cannot be written.
+        """
+        self.folder.open()
+        if self.settings.spill_bytes:
+            try:
+                self.spill = Path(tempfile.mkdtemp(prefix="pytest-lossy-"))
+            except OSError:
+                self.spill = None  # sources are decoded each time
+
+    def set_planned(self, node_ids: Sequence[str]) -> None:
+        """Note which cases this run set out to do."""
+        if not self.planned:
+            self.planned = list(node_ids)
+
+    def is_case_id(self, node_id: str) -> bool:
+        """Whether a node id is one of our cases."""
+        return self._case_of(node_id) is not None
+
+    def _case_of(self, node_id: str) -> tuple[IndexedSpec, Case] | None:
+        parts = node_id.split("::")
+        if len(parts) != 3:
+            return None
+        return self._cases().get((parts[1], parts[2]))
+
+    def _cases(self) -> dict[tuple[str, str], tuple[IndexedSpec, Case]]:
+        if not hasattr(self, "_case_table"):
+            self._case_table = {
+                (case.model, case.name): (spec, case)
+                for spec in self.plan.specs
+                for case in plan_cases(spec, self.settings)
+            }
+        return self._case_table
+
+    def case_context(self) -> CaseContext:
+        """What every case of this process shares."""
+        from pytest_lossy.engine.casework import CaseContext
+        from pytest_lossy.progress import ProgressWriter
+
+        if self._progress is None:
+            self._progress = ProgressWriter(self.store.folder / "progress", self.worker or "main")
+        return CaseContext(
+            store=self.store,
+            thresholds=self.plan.thresholds,
+            replicates=self.settings.replicates,
+            strict=self.settings.strict,
+            worker=self.worker,
+            progress=self._progress.update,
+        )
+
+    def runtime_options(self) -> RuntimeOptions:
+        """How this process loads models."""
+        from pytest_lossy.engine.runtime import RuntimeOptions
+
+        workers = max(1, self.workers)
+        number = int("".join(filter(str.isdigit, self.worker or "")) or 0)
+        return RuntimeOptions(
+            device=self.settings.device,
+            worker=number % workers,
+            workers=workers,
+            samples=self.settings.samples,
+            spill=self.spill,
+            spill_bytes=self.settings.spill_bytes // workers,
+        )
+
+    def header_lines(self) -> list[str]:
+        """What the terminal says before collection."""
+        chosen = [spec for spec in self.plan.specs if plan_cases(spec, self.settings)]
+        cases = sum(len(plan_cases(spec, self.settings)) for spec in chosen)
+        gates = self.plan.thresholds.file or "no thresholds"
+        smoke = f", smoke run of {self.settings.samples} samples" if self.settings.samples else ""
+        return [f"lossy: {len(chosen)} models, {cases} cases, gates from {gates}{smoke}"]
+
+    def finish(self, exit_status: int, *, interrupted: bool) -> ResultsDocument | None:
+        """Assemble and publish the results.
+
+        Returns:
+            the document; None where no case was planned, and earlier results stay.
+
+        Raises:
+            ResultsError: the results cannot be written.
+        """
+        planned = [(node_id, *found) for node_id in self.planned if (found := self._case_of(node_id))]
+        if not planned or not self.store.folder.exists():
+            return None
+        from pytest_lossy.assembly import assemble
+        from pytest_lossy.report.html import render_html
+        from pytest_lossy.report.markdown import render_markdown
+
+        document = assemble(
+            self.store,
+            planned,
+            self.plan,
+            self.settings,
+            started=datetime.fromtimestamp(self._started, UTC),
+            seconds=time.time() - self._started,
+            exit_status=exit_status,
+            interrupted=interrupted,
+            workers=self.workers,
+            command=command_line(sys.argv),
+        )
+        files = {
+            "results.json": (document.model_dump_json(indent=1) + "\n").encode(),
+            "summary.md": render_markdown(document).encode(),
+            "index.html": render_html(document).encode(),
+        }
+        self.folder.publish(files)
+        self._published = [
+            ("report", self.folder.root / "index.html"),
+            ("results", self.folder.root / "results.json"),
+        ]
+        return document
+
+    def published(self) -> list[tuple[str, str]]:
+        """Label and path of what :meth:`finish` wrote, relative to the current folder where below it."""
+        here = Path.cwd()
+        return [
+            (label, str(path.relative_to(here)) if path.is_relative_to(here) else str(path))
+            for label, path in self._published
+        ]
+
+    def close(self) -> None:
+        """Release the report folder and remove decoded sources."""
+        if not self.is_controller:
+            return
+        self.folder.close()
+        if self.spill is not None:
+            shutil.rmtree(self.spill, ignore_errors=True)
+            self.spill = None
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command as a shell would take it; ``python -m pytest`` shows as ``pytest``."""
+    return shlex.join(["pytest", *arguments[1:]])

@@ -1,0 +1,415 @@
+"""Builders of synthetic results documents: small pieces with defaults, and whole documents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pytest_lossy.results.document import (
+    CaseRow,
+    CodecInfo,
+    Curve,
+    CurvePoint,
+    DataInfo,
+    Environment,
+    GateResult,
+    MetricInfo,
+    MetricValue,
+    ModelInfo,
+    ResultsDocument,
+    RunInfo,
+)
+
+JPEG = CodecInfo(
+    label="jpeg",
+    name="jpeg",
+    parameter="q",
+    higher_is_more_compressed=False,
+    minimum=1,
+    maximum=95,
+    fingerprint="pillow 12.0 libjpeg-turbo 3.1 4:2:0",
+)
+H264 = CodecInfo(
+    label="h264",
+    name="h264",
+    parameter="crf",
+    higher_is_more_compressed=True,
+    minimum=0,
+    maximum=51,
+    fingerprint="x264 164 preset=medium gop=12",
+)
+WEBP = CodecInfo(
+    label="webp", name="webp", parameter="q", higher_is_more_compressed=False, minimum=1, maximum=95
+)
+GRIDS = {
+    "jpeg": (95, 75, 50, 30, 20, 15, 10, 5),
+    "h264": (18, 23, 28, 33, 38, 43, 47, 51),
+    "webp": (95, 75, 50, 30, 20, 15, 10, 5),
+}
+CODECS = {codec.label: codec for codec in (JPEG, H264, WEBP)}
+CLASSES = ("road", "person", "bicycle", "pole")
+
+
+def metric_info(name: str = "miou", *, higher: bool = True, unit: str = "") -> MetricInfo:
+    return MetricInfo(name=name, title=f"Title of {name}", higher_is_better=higher, unit=unit)
+
+
+def model_info(name: str = "segnet-mini", **changes: Any) -> ModelInfo:
+    values: dict[str, Any] = {
+        "name": name,
+        "spec": f"model_specs/{name}.yaml",
+        "task": "segmentation",
+        "architecture": "encoder-decoder",
+        "tags": ["street"],
+        "primary": "miou",
+        "metrics": [metric_info("miou"), metric_info("accuracy")],
+        "details": {"format": "torch", "parameters": 1234567, "device": "cpu"},
+        "data": DataInfo(
+            name="mini-segmentation",
+            fingerprint="5f2c81",
+            samples=240,
+            classes=list(CLASSES),
+            sources={"PNG RGB": 240},
+        ),
+    }
+    return ModelInfo(**(values | changes))
+
+
+def value(clean: float, share: float, *, higher: bool = True, spread: float = 0.03) -> MetricValue:
+    """A metric at ``share`` of ``clean`` retained, with an interval of about ``spread``."""
+    number = clean * share if higher else clean / share
+    loss = clean - number if higher else number - clean
+    return MetricValue(
+        value=number,
+        low=number - spread,
+        high=number + spread * 0.9,
+        retention=share,
+        retention_low=share - spread,
+        retention_high=share + spread,
+        loss=loss,
+        loss_low=loss - spread,
+        loss_high=loss + spread,
+    )
+
+
+def gate(**changes: Any) -> GateResult:
+    values: dict[str, Any] = {
+        "metric": "miou",
+        "bound": "max_drop",
+        "limit": 0.1,
+        "quantity": "retention",
+        "observed": 0.8,
+        "low": 0.77,
+        "high": 0.83,
+        "required": 0.9,
+        "comparison": ">=",
+        "verdict": "failed",
+        "met": False,
+        "file": "thresholds.yaml",
+        "line": 12,
+    }
+    return GateResult(**(values | changes))
+
+
+def case(
+    model: str = "segnet-mini", codec: str = "jpeg", level: float | None = 15, **changes: Any
+) -> CaseRow:
+    info = CODECS.get(codec)
+    suffix = "clean" if codec == "clean" else f"{codec}-{info.parameter if info else 'level'}{level:g}"
+    values: dict[str, Any] = {
+        "id": f"model_specs/{model}.yaml::{model}::{suffix}",
+        "model": model,
+        "task": "segmentation",
+        "codec": codec,
+        "codec_name": None if codec == "clean" else codec,
+        "parameter": info.parameter if info else None,
+        "level": None if codec == "clean" else level,
+        "verdict": "passed",
+        "outcome": "passed",
+        "primary": "miou",
+        "samples": 240,
+        "units": 240,
+        "seconds": 3.2,
+    }
+    return CaseRow(**(values | changes))
+
+
+def run_info(cases: list[CaseRow], **changes: Any) -> RunInfo:
+    counts: dict[str, int] = {}
+    for row in cases:
+        if row.role == "case":
+            counts[row.verdict] = counts.get(row.verdict, 0) + 1
+    values: dict[str, Any] = {
+        "started": "2025-03-02T09:30:00Z",
+        "seconds": 754.0,
+        "status": "complete",
+        "command": "pytest --lossy-codec=jpeg,h264 -n2",
+        "exit_status": int(any(row.outcome == "failed" for row in cases)),
+        "workers": 2,
+        "replicates": 2000,
+        "confidence": 0.95,
+        "seed": 0,
+        "thresholds": "thresholds.yaml",
+        "counts": counts,
+        "plugin_version": "0.1.0",
+    }
+    return RunInfo(**(values | changes))
+
+
+def document(
+    cases: list[CaseRow] | None = None,
+    *,
+    models: list[ModelInfo] | None = None,
+    codecs: list[CodecInfo] | None = None,
+    curves: list[Curve] | None = None,
+    recovery: list[Any] | None = None,
+    **run: Any,
+) -> ResultsDocument:
+    rows = cases or []
+    return ResultsDocument(
+        run=run_info(rows, **run),
+        environment=Environment(
+            python="3.11.9",
+            platform="Linux",
+            machine="x86_64",
+            cpu="a processor",
+            instruction_set="avx2",
+            packages={"torch": "2.6.0", "pillow": "12.0.0", "numpy": "2.2.0"},
+            devices=["cpu"],
+        ),
+        models=models if models is not None else [model_info()],
+        codecs=codecs if codecs is not None else [JPEG],
+        cases=rows,
+        curves=curves or [],
+        recovery=recovery or [],
+    )
+
+
+def retained(index: int, total: int, strength: float = 1.0) -> float:
+    """A plausible retention at the ``index``-th of ``total`` levels: flat, then a knee; above 1 at first."""
+    position = index / max(total - 1, 1)
+    return 1.006 - 0.6 * strength * position**2.5
+
+
+def curve_of(
+    model: ModelInfo, codec: CodecInfo, levels: tuple[float, ...], strength: float = 1.0
+) -> tuple[list[CaseRow], Curve]:
+    """The rows and the curve of one (model, codec), with gates, all verdicts and per-class metrics."""
+    primary = next(metric for metric in model.metrics if metric.name == model.primary)
+    higher = primary.higher_is_better
+    clean = 0.62 if higher else 0.118
+    spread = 0.03 if higher else 0.006
+    rows, points = [], []
+    for index, level in enumerate(levels):
+        share = retained(index, len(levels), strength)
+        measured = value(clean, share, higher=higher, spread=spread)
+        required = 0.9
+        gates = []
+        if index % 4 != 1:
+            verdict = (
+                "passed"
+                if share - spread >= required
+                else "failed"
+                if share + spread < required
+                else "inconclusive"
+            )
+            gates = [
+                gate(
+                    metric=model.primary,
+                    observed=share,
+                    low=share - spread,
+                    high=share + spread,
+                    verdict=verdict,
+                    met=share >= required,
+                )
+            ]
+        verdict = gates[0].verdict if gates else "ungated"
+        metrics = {model.primary: measured, "accuracy": value(0.91, min(share + 0.1, 1.0))}
+        if model.task == "segmentation":
+            metrics |= {
+                f"miou[{name}]": value(0.5 + 0.08 * place, share ** (1 + place / 2))
+                for place, name in enumerate(CLASSES)
+            }
+        row = case(
+            model.name,
+            codec.label,
+            level,
+            task=model.task,
+            primary=model.primary,
+            verdict=verdict,
+            outcome="failed" if any(not item.met for item in gates) else "passed",
+            metrics=metrics,
+            bpp=2.8 * math.exp(-0.55 * index),
+            psnr=44.0 - 2.4 * index,
+            header_share=0.02,
+            gates=gates,
+            fingerprint=codec.fingerprint,
+        )
+        rows.append(row)
+        points.append(
+            CurvePoint(level=level, case=row.id, bpp=row.bpp, psnr=row.psnr, verdict=verdict, metric=measured)
+        )
+    reference = MetricValue(value=clean, low=clean - spread * 0.8, high=clean + spread * 0.8)
+    return rows, Curve(
+        model=model.name, codec=codec.label, metric=model.primary, clean=reference, points=points
+    )
+
+
+def full_document(models: int = 5, codecs: int = 3, levels: int = 8, **run: Any) -> ResultsDocument:
+    """Models of two tasks (every third an error, lower is better) over every codec, with a clean row each."""
+    families = ("encoder-decoder", "r-cnn", "gan", "two-stream", "end-to-end")
+    chosen = [JPEG, H264, WEBP][:codecs]
+    infos, rows, curves = [], [], []
+    for number in range(models):
+        depth = number % 3 == 2
+        info = model_info(
+            f"{'depthnet' if depth else 'segnet'}-{number}",
+            task="depth" if depth else "segmentation",
+            architecture=families[number % len(families)],
+            primary="abs_rel" if depth else "miou",
+            metrics=[metric_info("abs_rel", higher=False)]
+            if depth
+            else [metric_info("miou"), metric_info("accuracy")],
+        )
+        infos.append(info)
+        clean, spread = (0.118, 0.0048) if depth else (0.62, 0.024)
+        rows.append(
+            case(
+                info.name,
+                "clean",
+                task=info.task,
+                primary=info.primary,
+                metrics={info.primary: MetricValue(value=clean, low=clean - spread, high=clean + spread)}
+                | (
+                    {}
+                    if depth
+                    else {
+                        f"miou[{name}]": MetricValue(value=0.5 + 0.08 * i) for i, name in enumerate(CLASSES)
+                    }
+                ),
+                bpp=4.21,
+                gates=[]
+                if depth
+                else [
+                    gate(
+                        bound="min",
+                        quantity="value",
+                        limit=0.5,
+                        required=0.5,
+                        observed=clean,
+                        low=clean - spread,
+                        high=clean + spread,
+                        verdict="passed",
+                        met=True,
+                        line=4,
+                    )
+                ],
+                verdict="ungated" if depth else "passed",
+            )
+        )
+        for codec in chosen:
+            found, curve = curve_of(info, codec, GRIDS[codec.label][:levels], 0.6 + 0.2 * (number % 3))
+            rows += found
+            curves.append(curve)
+    return document(rows, models=infos, codecs=chosen, curves=curves, **run)
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"onmouseover='alert(2)' x=\"",
+    "</title></style></script></desc></svg><img src=x onerror=alert(3)>",
+    "javascript:alert(4)",
+    "a | b `c` *d* [e](https://evil.example/) @everyone #1 ![f](https://evil.example/i.png)\n# g\r\n<!-- h",
+    "{{ 7 * 7 }}{% raw %}",
+    "\x1b[31mred\x1b[0m \u202eback",
+    "; rm -rf / $(id) 'q",
+    "--> ]]> &amp; &#x3c;b&#x3e;",
+)
+
+
+def hostile_document() -> ResultsDocument:
+    """Every string of the schema that is not a closed choice is an attack; each case takes the next one."""
+    joined = " ".join(HOSTILE)
+    rows, curves, models, codecs = [], [], [], []
+    for number, attack in enumerate(HOSTILE):
+        text = f"{attack} {number}"
+        metrics = {
+            text: value(0.6, 0.8),
+            f"{text}[{text}]".replace("[e]", "(e)"): value(0.5, 0.7),
+            "m[x]": value(0.5, 0.7),
+        }
+        bad = gate(metric=text, file=text, reason=joined)
+        rows.append(
+            CaseRow(
+                id=f"{text}::id",
+                model=text,
+                task=text,
+                codec=text,
+                codec_name=text,
+                parameter=text,
+                level=number,
+                verdict="failed" if number % 2 else "error",
+                outcome="failed",
+                primary=text,
+                metrics=metrics,
+                gates=[bad, bad.model_copy(update={"verdict": "inconclusive"})],
+                error=joined,
+                notes=[text, joined],
+                fingerprint=text,
+                worker=text,
+                bpp=0.5,
+            )
+        )
+        point = CurvePoint(level=number, case=rows[-1].id, verdict="failed", metric=metrics[text], bpp=0.5)
+        curves.append(Curve(model=text, codec=text, metric=text, clean=value(0.6, 1.0), points=[point]))
+        models.append(
+            ModelInfo(
+                name=text,
+                spec=text,
+                task=text,
+                architecture=text,
+                tags=[text],
+                primary=text,
+                metrics=[
+                    MetricInfo(name=text, title=text, higher_is_better=True, unit=text, description=text)
+                ],
+                details={text: text, "nested": {text: [text, None, 1.5]}, "list": [text], "flag": True},
+                data=DataInfo(name=text, fingerprint=text, samples=1, classes=[text], sources={text: 1}),
+                error=text if number % 3 == 0 else None,
+            )
+        )
+        codecs.append(
+            CodecInfo(
+                label=text,
+                name=text,
+                parameter=text,
+                higher_is_more_compressed=True,
+                minimum=0,
+                maximum=9,
+                fingerprint=text,
+            )
+        )
+    return ResultsDocument(
+        run=run_info(
+            rows,
+            started=joined,
+            command=joined,
+            thresholds=joined,
+            warnings=list(HOSTILE),
+            plugin_version=joined,
+        ),
+        environment=Environment(
+            python=joined,
+            platform=joined,
+            machine=joined,
+            cpu=joined,
+            instruction_set=joined,
+            packages={text: text for text in HOSTILE},
+            devices=list(HOSTILE),
+        ),
+        models=models,
+        codecs=codecs,
+        cases=rows,
+        curves=curves,
+        recovery=[{text: text for text in HOSTILE}],
+    )
