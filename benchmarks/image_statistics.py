@@ -4,15 +4,15 @@
 
 prints one row for the mini world and one for each folder of real images, medians over the images:
 
-* ``slope``: of the radially averaged power spectrum against frequency, both logarithmic, over all frequencies above
-  0.02 cycles per pixel; ``high``: above 0.15 only, where JPEG's quantisation bites;
+* ``slope``: of the radially averaged power spectrum against frequency, both logarithmic, over all
+  frequencies above 0.02 cycles per pixel; ``high``: above 0.15 only, where JPEG's quantisation bites;
 * ``bpp``: bits per pixel of Pillow's JPEG at qualities 75, 30, 15 and 5;
 * ``std``: 10th, 50th and 90th percentile of the standard deviation in 8x8 blocks of luma;
 * ``flat``: share of blocks whose standard deviation is under 2;
 * ``lap``: median absolute value of the 4-neighbour Laplacian of luma.
 
-Real images are scaled to cover the size (Lanczos) and cropped in the middle, so that all rows speak of the same
-number of pixels. The slope alone does not tell flat drawings from photographs; the other columns do.
+Real images are scaled to cover the size (Lanczos) and cropped in the middle, so that all rows speak of the
+same number of pixels. The slope alone does not tell flat drawings from photographs; the other columns do.
 """
 
 from __future__ import annotations

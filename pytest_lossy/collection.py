@@ -6,14 +6,15 @@ Collecting imports no user code, and no torch either: the engine is imported whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_lossy.cases import Case, CodecPlan, IndexedSpec, format_level
-from pytest_lossy.errors import LossyError, MissingInputError
+from pytest_lossy.errors import LossyError, MissingInputError, ResultsError
 from pytest_lossy.planning import plan_cases, selected_plans
 from pytest_lossy.report.failure import failure_text
 from pytest_lossy.results.document import CaseRow
@@ -72,10 +73,14 @@ class ModelCollector(pytest.Collector):
 
         try:
             self.runtime = ModelRuntime.load(self.spec, self.run.runtime_options())
-            self.run.store.write_model(self.spec.name, self.runtime.info())
+            info = self.runtime.info()
         except LossyError as error:
             self.load_error = error
-            self.run.store.write_model(self.spec.name, unloaded_info(self.spec, str(error)))
+            info = unloaded_info(self.spec, str(error))
+        with contextlib.suppress(
+            ResultsError
+        ):  # a full disk is told by the first case that cannot store its row
+            self.run.store.write_model(self.spec.name, info)
 
     def teardown(self) -> None:
         """Called after the last case of the model in this worker: free it."""
@@ -109,7 +114,9 @@ class LossyItem(pytest.Item):
 
     def setup(self) -> None:
         """Called before the case runs, after its model was loaded."""
-        self.run.store.start(self.case.slug)
+        problem = _problem_of(lambda: self.run.store.start(self.case.slug))
+        if problem is not None:
+            pytest.fail(problem, pytrace=False)
         error = self.collector.load_error
         if error is None:
             return
@@ -127,17 +134,22 @@ class LossyItem(pytest.Item):
 
         runtime = self.collector.runtime
         assert runtime is not None, "setup() failed this item otherwise"  # noqa: S101
+        failure: LossyError | None = None
         try:
             row = run_case(self.nodeid, self.case, self.plan, runtime, self.run.case_context())
-        except CaseFailureError as error:
-            self._write(self._error_row(str(error), error.verdict))
-            pytest.fail(f"{self.case.model} {self.name}: {error}", pytrace=False)
         except LossyError as error:
-            self._write(self._error_row(str(error), "error"))
-            pytest.fail(f"{self.case.model} {self.name}: {error}", pytrace=False)
+            failure = error
         except Exception as error:
             self._write(self._error_row(f"internal error: {type(error).__name__}: {error}", "error"))
             raise
+        if failure is not None:
+            # Outside the handler: pytest would print the handled error above ours.
+            verdict = failure.verdict if isinstance(failure, CaseFailureError) else "error"
+            with contextlib.suppress(
+                ResultsError
+            ):  # the failure itself matters more than that its row is lost
+                self.run.store.write_row(self.case.slug, self._error_row(str(failure), verdict))
+            pytest.fail(f"{self.case.model} {self.name}: {failure}", pytrace=False)
         self._write(row)
         self._add_properties(row)
         if row.outcome == "failed":
@@ -148,7 +160,9 @@ class LossyItem(pytest.Item):
         return self.path, None, f"{self.case.model}::{self.name}"
 
     def _write(self, row: CaseRow) -> None:
-        self.run.store.write_row(self.case.slug, row)
+        problem = _problem_of(lambda: self.run.store.write_row(self.case.slug, row))
+        if problem is not None:
+            pytest.fail(problem, pytrace=False)
 
     def _error_row(self, message: str, verdict: Any) -> CaseRow:
         primary = task_primary(self.case.task) if self.case.task in TASKS.builtin else ""
@@ -168,6 +182,18 @@ class LossyItem(pytest.Item):
         self.user_properties.extend(
             (f"lossy_{name}", value) for name, value in values.items() if value is not None
         )
+
+
+def _problem_of(action: Callable[[], None]) -> str | None:
+    """What kept ``action`` from writing results; None where nothing did.
+
+    Failing a test inside an exception handler would make pytest print the handled error, too.
+    """
+    try:
+        action()
+    except ResultsError as error:
+        return str(error)
+    return None
 
 
 def _marker_level(level: float | None) -> int | str | None:

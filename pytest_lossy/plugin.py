@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_lossy.settings import add_options, is_active
+from pytest_lossy.options import add_options, is_active
 
 __all__ = ["pytest_addoption", "pytest_configure"]
 

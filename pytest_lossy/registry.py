@@ -17,9 +17,11 @@ __all__ = ["Registry", "did_you_mean", "import_dotted", "is_dotted"]
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` where a choice is close to ``name``, else the list of choices."""
     known = sorted(map(str, choices))
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    # Names are compared without case: 'mIoU' and 'JPEG' are what people write.
+    by_lower = {choice.lower(): choice for choice in reversed(known)}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"did you mean '{by_lower[close[0]]}'?"
     return f"choose one of: {', '.join(known)}" if known else "none is known"
 
 

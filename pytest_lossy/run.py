@@ -194,8 +194,16 @@ class Run:
         Raises:
             ResultsError: the results cannot be written.
         """
-        planned = [(node_id, *found) for node_id in self.planned if (found := self._case_of(node_id))]
-        if not planned or not self.store.folder.exists():
+        if not self.store.folder.exists():
+            return None
+        # In the order of the specs, whatever order the cases ran in: equal runs leave equal files.
+        order = {key: position for position, key in enumerate(self._cases())}
+        planned = sorted(
+            ((node_id, *found) for node_id in self.planned if (found := self._case_of(node_id))),
+            key=lambda entry: order[entry[2].model, entry[2].name],
+        )
+        if not planned:
+            self.folder.discard()
             return None
         from pytest_lossy.assembly import assemble
         from pytest_lossy.report.html import render_html
@@ -213,16 +221,12 @@ class Run:
             workers=self.workers,
             command=command_line(sys.argv),
         )
-        files = {
-            "results.json": (document.model_dump_json(indent=1) + "\n").encode(),
-            "summary.md": render_markdown(document).encode(),
-            "index.html": render_html(document).encode(),
-        }
-        self.folder.publish(files)
-        self._published = [
-            ("report", self.folder.root / "index.html"),
-            ("results", self.folder.root / "results.json"),
-        ]
+        # The numbers first: a page that cannot be drawn must not cost the run.
+        self.folder.publish("results.json", (document.model_dump_json(indent=1) + "\n").encode())
+        self._published = [("results", self.folder.root / "results.json")]
+        self.folder.write("summary.md", render_markdown(document).encode())
+        self.folder.write("index.html", render_html(document).encode())
+        self._published.insert(0, ("report", self.folder.root / "index.html"))
         return document
 
     def published(self) -> list[tuple[str, str]]:

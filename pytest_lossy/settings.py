@@ -1,4 +1,4 @@
-"""Options and ini values, parsed once into one frozen object. Imports nothing heavy: pytest loads it in every run."""
+"""Flags and ini values, parsed once into one frozen object."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_lossy.options import (
+    DEFAULT_REPLICATES,
+    DEFAULT_REPORT,
+    DEFAULT_SPECS,
+    DEFAULT_SPILL,
+    DEFAULT_THRESHOLDS,
+)
+
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["LevelChoice", "Settings", "SettingsError", "add_options", "is_active", "parse_settings"]
+__all__ = ["ALL", "LevelChoice", "Settings", "SettingsError", "parse_settings"]
 
-DEFAULT_SPECS = "model_specs"
-DEFAULT_THRESHOLDS = "thresholds.yaml"
-DEFAULT_REPORT = "lossy-report"
-DEFAULT_REPLICATES = 1000
-DEFAULT_SPILL = "2GiB"
 ALL = "all"
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -80,74 +83,6 @@ class Settings:
         return cls(**fields)
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the flags and their ini twins."""
-    group = parser.getgroup("lossy", "model robustness under lossy compression (pytest-lossy)")
-    group.addoption(
-        "--lossy-codec",
-        action="append",
-        metavar="NAME[,NAME]",
-        help="run the model specs under these codecs ('all': those that each spec lists); repeatable. The only "
-        "flag that turns pytest-lossy on",
-    )
-    group.addoption(
-        "--lossy-level",
-        action="append",
-        metavar="CODEC:LEVEL[,LEVEL]",
-        help="levels instead of the specs', for example jpeg:5,10,15; repeatable",
-    )
-    group.addoption(
-        "--lossy-model", action="append", metavar="GLOB", help="only models whose name matches; repeatable"
-    )
-    group.addoption(
-        "--lossy-task", action="append", metavar="NAME", help="only models of this task; repeatable"
-    )
-    group.addoption(
-        "--lossy-specs", metavar="PATH", help=f"folder of specs, or one spec (default: {DEFAULT_SPECS})"
-    )
-    group.addoption("--lossy-thresholds", metavar="PATH", help=f"gates (default: {DEFAULT_THRESHOLDS})")
-    group.addoption(
-        "--lossy-samples",
-        metavar="N",
-        help="only the first N samples of a fixed shuffle: a smoke run, marked as such",
-    )
-    group.addoption(
-        "--lossy-device",
-        metavar="DEVICE",
-        help="auto, cpu, cuda or cuda:0, or a list that workers take turns in (default: auto, a GPU where there is one)",
-    )
-    group.addoption("--lossy-report", metavar="DIR", help=f"where results go (default: {DEFAULT_REPORT})")
-    group.addoption(
-        "--lossy-replicates", metavar="B", help=f"bootstrap replicates (default: {DEFAULT_REPLICATES})"
-    )
-    group.addoption(
-        "--lossy-spill",
-        metavar="SIZE",
-        help=f"disk for decoded sources during the run, 0 for none (default: {DEFAULT_SPILL})",
-    )
-    group.addoption(
-        "--lossy-strict",
-        action="store_true",
-        default=None,
-        help="a case without a gate, or an inconclusive one, fails",
-    )
-    for name, text in (
-        ("specs", "default of --lossy-specs"),
-        ("thresholds", "default of --lossy-thresholds"),
-        ("device", "default of --lossy-device"),
-        ("report", "default of --lossy-report"),
-        ("replicates", "default of --lossy-replicates"),
-        ("spill", "default of --lossy-spill"),
-    ):
-        parser.addini(f"lossy_{name}", text, type="string", default="")
-    parser.addini("lossy_strict", "default of --lossy-strict", type="bool", default=False)
-
-
-def is_active(config: pytest.Config) -> bool:
-    """Whether the one flag that turns pytest-lossy on was given."""
-    return bool(config.getoption("lossy_codec", None))
-
-
 def parse_settings(config: pytest.Config) -> Settings:
     """Read every flag and ini value.
 
@@ -156,7 +91,7 @@ def parse_settings(config: pytest.Config) -> Settings:
     """
     reader = _Reader(config)
     settings = Settings(
-        codecs=_names(config.getoption("lossy_codec")) or (ALL,),
+        codecs=_names(config.getoption("lossy_codec")),
         levels=reader.levels(),
         models=_names(config.getoption("lossy_model")),
         tasks=_names(config.getoption("lossy_task")),
@@ -173,7 +108,7 @@ def parse_settings(config: pytest.Config) -> Settings:
     )
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")
-    if not any(name for name in settings.codecs):
+    if not settings.codecs:
         reader.problems.append("--lossy-codec: names no codec; write --lossy-codec=jpeg or --lossy-codec=all")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))
@@ -207,7 +142,11 @@ class _Reader:
     def path(self, name: str, default: str) -> Path:
         text, origin = self.raw(name)
         # Relative to the root directory wherever pytest is started, so that flags and ini values mean the same.
-        path = Path(text or default).expanduser()
+        try:
+            path = Path(text or default).expanduser()
+        except RuntimeError as error:
+            self.problems.append(f"{origin}: {text!r}: {error}; write a path")
+            return self.config.rootpath
         if "\0" in text:
             self.problems.append(f"{origin}: holds a null character; write a path")
             return self.config.rootpath

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lossy.errors import LossyError, ModelError
+from pytest_lossy.paths import from_spec
 from pytest_lossy.registry import did_you_mean, import_dotted
 
 __all__ = ["explain_exception", "import_callable"]
@@ -30,10 +31,10 @@ def import_callable(reference: str, base: Path) -> Callable[..., Any]:
     """
     location, _, name = reference.rpartition(":")
     if location.endswith(".py"):
-        module = _load_file((base / location).resolve())
+        module = _load_file(from_spec(base, location))
         if not hasattr(module, name):
             names = [known for known in dir(module) if not known.startswith("_")]
-            raise ModelError(f"{base / location} has no '{name}'; {did_you_mean(name, names)}")
+            raise ModelError(f"{from_spec(base, location)} has no '{name}'; {did_you_mean(name, names)}")
         target = getattr(module, name)
     else:
         try:

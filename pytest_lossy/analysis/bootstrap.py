@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from pytest_lossy.tasks.base import FloatArray
 
@@ -59,7 +59,8 @@ def resample_weights(
     entropy = int.from_bytes(hashlib.sha256(f"{seed}/{count}".encode()).digest()[:8], "big")
     generator = np.random.Generator(np.random.PCG64(entropy))
     drawn = generator.multinomial(count, np.full(count, 1 / count), size=replicates)
-    return drawn[:, units].astype(np.int64, copy=False)
+    # In rows: a view in columns would make float sums depend on how many replicates are reduced at once.
+    return drawn.take(units, axis=1).astype(np.int64, copy=False)
 
 
 def replicate(reduce: Reduce, weights: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
@@ -99,7 +100,7 @@ def bias_corrected(point: float, replicates: FloatArray, confidence: float) -> t
     # A share of 0 or 1 would move both ends to the same extreme replicate.
     share = float(np.clip(share, 1 / (len(defined) + 1), len(defined) / (len(defined) + 1)))
     tail = (1 - confidence) / 2
-    shift = 2 * norm.ppf(share)
-    probabilities = norm.cdf([shift + norm.ppf(tail), shift + norm.ppf(1 - tail)])
+    shift = 2 * ndtri(share)
+    probabilities = ndtr([shift + ndtri(tail), shift + ndtri(1 - tail)])
     low, high = np.quantile(defined, probabilities)
     return min(float(low), point), max(float(high), point)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import PIL
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 from pydantic import BaseModel, ConfigDict
 
 from pytest_lossy.codecs.base import Encoded, Levels, Media, UInt8Array, describe_options
@@ -63,17 +63,19 @@ class JpegCodec:
         if media.ndim != 3 or media.shape[2] != 3 or media.dtype != np.uint8 or 0 in media.shape:
             raise CodecError(f"jpeg: needs uint8 (H, W, 3), got {media.dtype} {media.shape}")
         if max(media.shape[:2]) > MAX_SIDE:
-            raise CodecError(f"jpeg: {media.shape[1]}x{media.shape[0]} is larger than {MAX_SIDE} pixels a side")
-        stream = io.BytesIO()
-        Image.fromarray(media).save(
-            stream,
-            format="JPEG",
-            quality=int(level),
-            subsampling=self.options.subsampling,
-            progressive=self.options.progressive,
-            optimize=self.options.optimize,
-        )
-        data = stream.getvalue()
+            raise CodecError(
+                f"jpeg: {media.shape[1]}x{media.shape[0]} is larger than {MAX_SIDE} pixels a side"
+            )
+        try:
+            data = self._file(media, int(level))
+        except OSError:
+            # Progressive and optimized files need one buffer for the whole file, and Pillow's is too small for
+            # noise (python-pillow/Pillow#148). A larger one changes no byte.
+            ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 65_536 + 2 * media.size)
+            try:
+                data = self._file(media, int(level))
+            except OSError as error:
+                raise CodecError(f"jpeg: {media.shape[1]}x{media.shape[0]} at q{level:g}: {error}") from None
         bits = 8 * len(data)
         return Encoded(
             data=data,
@@ -81,6 +83,18 @@ class JpegCodec:
             shape=media.shape,
             header_bits=bits - 8 * entropy_coded_bytes(data),
         )
+
+    def _file(self, media: UInt8Array, quality: int) -> bytes:
+        stream = io.BytesIO()
+        Image.fromarray(media).save(
+            stream,
+            format="JPEG",
+            quality=quality,
+            subsampling=self.options.subsampling,
+            progressive=self.options.progressive,
+            optimize=self.options.optimize,
+        )
+        return stream.getvalue()
 
     def decode(self, encoded: Encoded) -> UInt8Array:
         """Return (H, W, 3), uint8, RGB: libjpeg's default islow DCT and fancy chroma upsampling."""

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_lossy.data.folder import IGNORED, LabelImages
 from pytest_lossy.data.images import list_images
-from pytest_lossy.errors import DataError, MissingInputError
+from pytest_lossy.errors import MissingInputError
+from pytest_lossy.paths import from_spec
 
 __all__ = ["CAMVID_CLASSES", "CamVid", "CamVidOptions"]
 
@@ -48,19 +49,19 @@ class CamVid(LabelImages):
     Options = CamVidOptions
 
     def __init__(self, options: CamVidOptions, base: Path) -> None:
-        root = base / options.root
+        root = from_spec(base, options.root)
         images, labels = root / options.split, root / f"{options.split}annot"
         for folder in (images, labels):
             if not folder.is_dir():
                 splits = sorted(path.name.removesuffix("annot") for path in root.glob("*annot"))
                 found = f"the splits there are {', '.join(splits)}" if splits else "there is no split"
-                raise DataError(
+                raise MissingInputError(
                     f"{folder}: no such folder; {found}; place CamVid there or change 'root' or 'split'"
                 )
         pairs = [(path, labels / path.name) for path in list_images(images)]
         missing = [label for _, label in pairs if not label.is_file()]
         if missing:
-            raise DataError(
+            raise MissingInputError(
                 f"{missing[0]}: no such label map ({len(missing)} of {len(pairs)} are missing); add them"
             )
         lookup = np.arange(1 << 16, dtype=np.int64).clip(max=254).astype(np.uint8)

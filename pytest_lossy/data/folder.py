@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pytest_lossy.data.base import Sample
 from pytest_lossy.data.images import MAX_PIXELS, file_fingerprint, list_images, read_image, read_label_map
 from pytest_lossy.errors import DataError, MissingInputError
+from pytest_lossy.paths import from_spec
 
 __all__ = ["FolderSegmentation", "FolderSegmentationOptions", "LabelImages"]
 
@@ -107,7 +108,7 @@ class FolderSegmentationOptions(BaseModel):
     labels: Annotated[
         str, Field(description="folder of label images of the same stems, relative to the spec")
     ]
-    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=255)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=254)]
     label_map: Annotated[
         dict[StrictInt, StrictInt] | None, Field(description="stored label -> class number, 255 to ignore")
     ] = None
@@ -172,9 +173,9 @@ class FolderSegmentation(LabelImages):
     Options = FolderSegmentationOptions
 
     def __init__(self, options: FolderSegmentationOptions, base: Path) -> None:
-        images, labels = base / options.images, base / options.labels
+        images, labels = from_spec(base, options.images), from_spec(base, options.labels)
         if not labels.is_dir():
-            raise DataError(
+            raise MissingInputError(
                 f"{labels}: no such folder; place the label images there or change the path in the spec"
             )
         everything = []

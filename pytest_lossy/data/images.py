@@ -25,6 +25,8 @@ MAX_PIXELS = 89_478_485
 """Pillow's own limit, 256 MiB of RGB: a larger header is taken for a decompression bomb."""
 
 _ORIENTATION = 0x0112
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError)
+"""What Pillow raises for damaged files."""
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[UInt8Array, SourceInfo]:
@@ -113,12 +115,17 @@ class _opened:  # noqa: N801  reads as a function in a with statement
             ) from None
         except Image.DecompressionBombError as error:
             raise DataError(f"{path}: {error}; remove the file or scale it down") from None
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: cannot be decoded ({error}); replace or remove the file") from None
+        except _DAMAGE as error:
+            raise self._damaged(error) from None
         return image
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.image.close()
+        if isinstance(error, _DAMAGE):  # metadata, such as EXIF, are parsed after the pixels
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: BaseException) -> DataError:
+        return DataError(f"{self.path}: cannot be decoded ({error}); replace or remove the file")
 
 
 def _high_byte(image: Image.Image, path: Path) -> Image.Image:
@@ -153,7 +160,7 @@ def file_fingerprint(root: Path, files: list[Path], *extra: str) -> str:
     digest = hashlib.sha256()
     for path in files:
         name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-        digest.update(f"{name}\0{path.stat().st_size}\n".encode())
+        digest.update(f"{name}\0{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
     for part in extra:
         digest.update(f"{part}\n".encode())
     return digest.hexdigest()

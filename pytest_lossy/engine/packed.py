@@ -32,16 +32,18 @@ def pack(tree: Any) -> bytes:
     def plain(node: Any) -> Any:
         nonlocal offset
         if isinstance(node, np.ndarray):
-            if node.dtype.hasobject:
-                raise TypeError("arrays of objects cannot be packed")
-            array = np.ascontiguousarray(node)
-            entry = {_ARRAY: [array.dtype.str, list(array.shape), offset]}
+            if node.dtype.hasobject or node.dtype.names:
+                raise TypeError("arrays of objects or records cannot be packed")
+            array = np.ascontiguousarray(node)  # gives an array without dimensions one
+            entry = {_ARRAY: [array.dtype.str, list(node.shape), offset]}
             arrays.append(array)
             offset += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
             return entry
         if isinstance(node, Mapping):
             if not all(isinstance(key, str) for key in node):
                 raise TypeError("keys must be text")
+            if _ARRAY in node:
+                raise TypeError(f"the key {_ARRAY!r} is taken")
             return {key: plain(value) for key, value in node.items()}
         if isinstance(node, list | tuple):
             return [plain(value) for value in node]

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that everybody uses
 
 from pytest_lossy.errors import ModelError
+from pytest_lossy.models.declaration import OutputSection
 from pytest_lossy.models.network import Decode
 from pytest_lossy.models.preprocessing import Placement
-from pytest_lossy.models.declaration import OutputSection
 
 __all__ = ["LabelMaps", "output_decoder"]
 
@@ -69,9 +69,8 @@ class LabelMaps:
         if self._table is None:
             return labels
         if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(self._table):
-            raise ModelError(
-                f"the network predicts class {labels.max()}; label maps hold 0..{len(self._table) - 1}"
-            )
+            wrong = labels.min() if labels.min() < 0 else labels.max()
+            raise ModelError(f"the network predicts class {wrong}; label maps hold 0..{len(self._table) - 1}")
         mapped: npt.NDArray[np.integer[Any]] = self._table[labels]
         return mapped
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+
 from pytest_lossy.errors import MissingInputError, ModelError
 from pytest_lossy.models.base import Model
+from pytest_lossy.models.declaration import ModelSection
 from pytest_lossy.models.network import Network, NetworkModel
 from pytest_lossy.models.outputs import output_decoder
 from pytest_lossy.models.preprocessing import declared_input
+from pytest_lossy.paths import from_spec
 from pytest_lossy.usercode import import_callable
-from pytest_lossy.models.declaration import ModelSection
 
 __all__ = ["build_model", "check_sha256"]
 
@@ -43,10 +45,10 @@ def _build_network(section: ModelSection, base: Path, device: str) -> Network:
         from pytest_lossy.models.torch_network import TorchNetwork
 
         build = import_callable(section.torch, base)
-        weights = base / section.weights if section.weights else None
+        weights = from_spec(base, section.weights) if section.weights else None
         digest = check_sha256(weights, section.sha256) if weights else None
         return TorchNetwork(build, section.kwargs, weights, digest, device, source=section.torch)
-    path = base / (section.onnx or section.litert or "")
+    path = from_spec(base, section.onnx or section.litert or "")
     digest = check_sha256(path, section.sha256)
     if section.onnx is not None:
         from pytest_lossy.models.onnx_network import OnnxNetwork

@@ -1,9 +1,5 @@
-"""Reports: pure functions from a results document to HTML, Markdown and terminal lines; no files."""
+"""Reports: pure functions from a results document to text; nothing here writes files.
 
-from __future__ import annotations
-
-from pytest_lossy.report.html import render_html
-from pytest_lossy.report.markdown import render_markdown
-from pytest_lossy.report.terminal import terminal_lines
-
-__all__ = ["render_html", "render_markdown", "terminal_lines"]
+``html.render_html``, ``markdown.render_markdown`` and ``terminal.terminal_lines`` stand in modules of their
+own and are not imported here: a run that prints to the terminal must not pay for Jinja2.
+"""

@@ -106,14 +106,14 @@ def _kind_and_text(lookup: Lookup) -> tuple[Kind, str]:
     run = lookup.document.run
     counts = {verdict: run.counts.get(verdict, 0) for verdict in VERDICTS}
     total = sum(counts.values())
-    words = {"failed": "failed", "error": "in error", "crashed": "crashed"}
+    words = {"failed": "missed a gate", "error": "in error", "crashed": "crashed"}
     bad = [
         f"{count(counts[verdict], 'case')} {words[verdict]}" for verdict in VERDICTS[:3] if counts[verdict]
     ]
     unproven = ("inconclusive", "ungated")
     by_outcome = sum(case.outcome == "failed" and case.verdict in unproven for case in lookup.document.cases)
     if by_outcome:
-        bad.append(f"{count(by_outcome, 'case')} not shown to meet a gate")
+        bad.append(f"{count(by_outcome, 'case')} not shown to meet {'one' if bad else 'a gate'}")
     if bad:
         return "failed", f"Failed: {_listed(bad)}, of {total:,}"
     broken = sum(model.error is not None for model in lookup.document.models)
@@ -153,10 +153,8 @@ def headline(lookup: Lookup, *, most: int = 6) -> Headline:
         cautions.append("The run was interrupted: what follows covers the cases that finished before that.")
     ungated = run.counts.get("ungated", 0)
     if ungated:
-        # --lossy-update refuses smoke runs
-        update = "run with --lossy-update to write them from what was measured"
-        action = update if run.samples_limit is None else f"{update}, over all samples"
         cautions.append(
-            f"{count(ungated, 'case has', 'cases have')} no gate: add gates to thresholds.yaml, or {action}."
+            f"{count(ungated, 'case has', 'cases have')} no gate: add one to thresholds.yaml, below the lower end of the "
+            "interval measured here."
         )
     return Headline(kind, text, tuple(_what_failed(lookup, most)), tuple(cautions), tuple(run.warnings))

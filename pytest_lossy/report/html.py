@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from pytest_lossy.report import formatting, svg
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
@@ -27,11 +28,14 @@ from pytest_lossy.report.tables import (
     other_metrics,
     slice_tables,
 )
-from pytest_lossy.results.document import CaseRow, Curve, ModelInfo, ResultsDocument
+from pytest_lossy.results.document import CaseRow, Curve, ModelInfo, ResultsDocument, Verdict
 
 __all__ = ["render_html"]
 
 _FLAG = re.compile(r"(--lossy-[a-z-]+(?:=\d+)?)")
+_CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_INVISIBLE = re.compile(f"[{_CONTROLS}{_DIRECTIONS}]")
 _SHOWN = 25
 """Missed gates in the open; the rest is folded, so that the plots stay within reach."""
 
@@ -57,12 +61,21 @@ class _Section:
     figures: list[_Figure]
 
 
+def _visible(value: Any) -> Any:
+    """Spell out control and direction characters: an override would reorder its neighbours."""
+    # Markup is output of our own templates, whose parts have been here already
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return _INVISIBLE.sub(lambda match: f"\\u{ord(match.group()):04x}", value)
+    return value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("pytest_lossy.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -76,7 +89,6 @@ def _environment() -> Environment:
         flags=_FLAG.split,
         shown=_SHOWN,
         CLEAN=CLEAN,
-        VERDICTS=VERDICTS,
     )
     return environment
 
@@ -123,6 +135,11 @@ def _sections(lookup: Lookup) -> list[_Section]:
     return sections
 
 
+def _plotted(document: ResultsDocument) -> set[Verdict]:
+    """Give the verdicts that some plot marks, for the key."""
+    return {point.verdict for curve in document.curves for point in curve.points}
+
+
 def _shades() -> list[str]:
     edges = [f"{edge * 100:g}%" for edge in HEAT_EDGES]
     middle = [f"{low} to {high}" for low, high in pairwise(edges)]
@@ -145,6 +162,7 @@ def render_html(document: ResultsDocument) -> str:
             errors=error_groups(lookup),
             inconclusive=inconclusive_rows(lookup),
             not_run=[case for case in document.cases if case.verdict == "not_run"],
+            plotted=[verdict for verdict in reversed(VERDICTS) if verdict in _plotted(document)],
             sections=_sections(lookup),
             heats=heat_maps(lookup),
             shades=_shades(),

@@ -22,8 +22,8 @@ __all__ = [
     "plot_rate",
 ]
 
-WIDTH, HEIGHT = 370.0, 262.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, WIDTH - 14.0, 14.0, HEIGHT - 46.0
+WIDTH, HEIGHT = 370.0, 270.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, WIDTH - 14.0, 26.0, HEIGHT - 46.0
 _LABEL_GAP = 27.0
 _GATE_HALF = 9.0
 
@@ -71,7 +71,6 @@ class CleanLine:
     band_top: str
     band_height: str
     text: str
-    label_y: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +168,11 @@ def _clean_line(curve: Curve, y: svg.Scale) -> CleanLine | None:
     at = y(curve.clean.value)
     top = at if curve.clean.high is None else y(curve.clean.high)
     bottom = at if curve.clean.low is None else y(curve.clean.low)
-    label_y = at - 5 if at - 16 > _TOP else at + 13
     return CleanLine(
         svg.coordinate(at),
         svg.coordinate(min(top, bottom)),
         svg.coordinate(abs(bottom - top)),
         f"clean {formatting.quantity(curve.clean)}",
-        svg.coordinate(label_y),
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +107,17 @@ def load_evidence(path: Path) -> CaseEvidence:
         return _assemble(arrays)
     except ResultsError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError) as error:
+    # RuntimeError and its NotImplementedError: damage that reads as encryption or as a foreign compression method.
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ResultsError(f"{path}: is missing or damaged ({error}); run the tests again") from None
 
 

@@ -41,7 +41,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write exact builtins as JSON; NaN and infinity are refused, since JSON has neither."""
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode())
+    # A file name that is no UTF-8 arrives with lone surrogates; backslashed they are valid JSON again.
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:

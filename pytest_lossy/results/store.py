@@ -86,9 +86,18 @@ class RunStore:
         write_json(self._path("models", name, ".json"), info.model_dump(mode="json"))
 
     def read_model(self, name: str) -> ModelInfo | None:
-        """What loading a model showed; None where no worker loaded it."""
+        """What loading a model showed; None where no worker loaded it.
+
+        Raises:
+            ResultsError: the file is damaged.
+        """
         path = self._path("models", name, ".json")
-        return ModelInfo.model_validate(read_json(path)) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return ModelInfo.model_validate(read_json(path))
+        except ValidationError as error:
+            raise ResultsError(f"{path}: is damaged ({error.error_count()} problems); run again") from None
 
     # Evidence
 
@@ -127,7 +136,7 @@ class RunStore:
 
     def write_failure(self, slug: str, reason: str) -> None:
         """Note why evidence could not be computed, so that no other case tries again."""
-        write_atomically(self._path("failed", slug), reason.encode())
+        write_atomically(self._path("failed", slug), reason.encode("utf-8", "backslashreplace"))
 
     def read_failure(self, slug: str) -> str | None:
         """Why evidence could not be computed; None where nothing failed."""
@@ -190,20 +199,37 @@ class ReportFolder:
         except OSError as error:
             self.close()
             raise ResultsError(f"{self.root}: cannot be written ({error.strerror or error})") from error
+        except ResultsError:
+            self.close()
+            raise
 
-    def publish(self, files: dict[str, bytes]) -> None:
-        """Replace the results of earlier runs by this run's files and evidence.
+    def publish(self, name: str, results: bytes) -> None:
+        """Replace the results and evidence of earlier runs by this run's.
 
         Args:
-            files: name -> content, written in order.
+            name: file name of the results.
+            results: their content.
+
+        Raises:
+            ResultsError: the folder cannot be written; this run's files stay in ``.run``.
         """
-        for name, content in files.items():
-            write_atomically(self.root / name, content)
+        write_atomically(self.root / name, results)
         fresh, old = self.store.folder / "evidence", self.root / "evidence"
-        shutil.rmtree(old, ignore_errors=True)
-        if fresh.exists():
-            fresh.replace(old)
+        try:
+            shutil.rmtree(old, ignore_errors=True)
+            if fresh.exists():
+                fresh.replace(old)
+        except OSError as error:
+            raise ResultsError(f"{old}: cannot be replaced ({error.strerror}); remove it by hand") from error
         shutil.rmtree(self.store.folder, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Forget the run in progress; results of earlier runs stay."""
+        shutil.rmtree(self.store.folder, ignore_errors=True)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one page of the report."""
+        write_atomically(self.root / name, content)
 
     def close(self) -> None:
         """Release the folder."""

@@ -101,8 +101,9 @@ def _check_names(spec: Spec, source: YamlSource) -> list[Problem]:
             )
         )
     if spec.data.name is not None:
-        problems += _check_registered(DATASETS, spec.data.name, source, ("data", "name"))
-        if not problems and spec.data.name in DATASETS.builtin:
+        unknown = _check_registered(DATASETS, spec.data.name, source, ("data", "name"))
+        problems += unknown
+        if not unknown and spec.data.name in DATASETS.builtin:
             problems += _check_kwargs(
                 dataset_options(spec.data.name), spec.data.kwargs, source, ("data", "kwargs")
             )
@@ -132,9 +133,13 @@ def _check_registered(registry: Registry, name: str, source: YamlSource, locatio
 
 
 def _check_kwargs(
-    options: type[BaseModel] | None, kwargs: dict[str, Any], source: YamlSource, location: Location
+    options: type[BaseModel] | None,
+    kwargs: dict[str, Any],
+    source: YamlSource,
+    location: Location,
+    beside: tuple[str, ...] = (),
 ) -> list[Problem]:
-    return validate(options, source, kwargs, location)[1] if options is not None else []
+    return validate(options, source, kwargs, location, beside=beside)[1] if options is not None else []
 
 
 def _plan(label: str, section: CodecSection, source: YamlSource) -> tuple[CodecPlan | None, list[Problem]]:
@@ -147,7 +152,7 @@ def _plan(label: str, section: CodecSection, source: YamlSource) -> tuple[CodecP
         grid, options = codec_levels(name), codec_options(name)
     except LossyError as error:
         return None, [source.problem(here, str(error))]
-    problems = _check_kwargs(options, section.options, source, here)
+    problems = _check_kwargs(options, section.options, source, here, ("codec", "levels"))
     if section.levels is not None:
         problems += _check_levels(section.levels, name, source, here)
     if problems:

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field_validator, model_validator
 
 from pytest_lossy.models.declaration import ModelSection
 
@@ -43,7 +43,8 @@ class CodecSection(BaseModel):
 
     codec: str | None = Field(default=None, description="registry name; default: the label itself")
     levels: Annotated[
-        tuple[FiniteFloat, ...] | None, Field(description="default: the codec's own grid", min_length=1)
+        tuple[Annotated[FiniteFloat, Field(strict=True)], ...] | None,
+        Field(description="default: the codec's own grid", min_length=1),
     ] = None
 
     @property
@@ -64,7 +65,7 @@ class Spec(_Section):
     model: ModelSection
     data: DataSection
     codecs: dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], CodecSection]
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    batch_size: Annotated[StrictInt, Field(ge=1)] = 8
     tags: tuple[str, ...] = ()
     requires: Annotated[
         Literal["needed", "optional"],
@@ -93,7 +94,8 @@ def spec_json_schema() -> dict[str, Any]:
     section = schema["properties"]["codecs"].get("patternProperties") or {}
     for pattern, value in section.items():
         section[pattern] = {
-            "anyOf": [value, {"type": "array", "items": {"type": "number"}}, {"type": "null"}]
+            "anyOf": [value, {"type": "array", "items": {"type": "number"}, "minItems": 1}, {"type": "null"}]
         }
+    schema["properties"]["codecs"]["additionalProperties"] = False
     schema["title"] = "pytest-lossy spec"
     return schema

@@ -37,9 +37,21 @@ _ACTIONS = {
 
 
 def validate(
-    model: type[ModelT], source: YamlSource, data: Any, prefix: Location = ()
+    model: type[ModelT],
+    source: YamlSource,
+    data: Any,
+    prefix: Location = (),
+    *,
+    beside: tuple[str, ...] = (),
 ) -> tuple[ModelT | None, list[Problem]]:
     """Check ``data``, which stands at ``prefix`` of ``source``, against ``model``.
+
+    Args:
+        model: the schema.
+        source: the file.
+        data: what stands at ``prefix``.
+        prefix: keys and indices from the top of the file.
+        beside: further keys that may stand beside those of ``model``, for suggestions.
 
     Returns:
         the validated object, or None with every problem found.
@@ -47,16 +59,22 @@ def validate(
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, [_problem(model, source, prefix, details) for details in error.errors()]
+        return None, [_problem(model, source, prefix, details, beside) for details in error.errors()]
 
 
-def _problem(model: type[BaseModel], source: YamlSource, prefix: Location, details: ErrorDetails) -> Problem:
+def _problem(
+    model: type[BaseModel],
+    source: YamlSource,
+    prefix: Location,
+    details: ErrorDetails,
+    beside: tuple[str, ...],
+) -> Problem:
     # "[key]" marks an error in a mapping's key rather than in its value.
     location = tuple(part for part in details["loc"] if part != "[key]")
     where = ".".join(map(str, (*prefix, *location))) or "the document"
     kind, value = details["type"], details["input"]
     if kind == "extra_forbidden":
-        known = _fields(model, location[:-1])
+        known = [*_fields(model, location[:-1]), *(beside if len(location) == 1 else ())]
         return source.problem(
             (*prefix, *location),
             f"unknown key '{location[-1]}' in {_parent(prefix, location)}; {did_you_mean(str(location[-1]), known)}",
@@ -66,17 +84,17 @@ def _problem(model: type[BaseModel], source: YamlSource, prefix: Location, detai
         return source.problem(
             parent, f"key '{location[-1]}' is missing in {_parent(prefix, location)}; add it"
         )
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind == "value_error":
-        return source.problem((*prefix, *location), f"{where}: {message}")
+        return source.problem(
+            (*prefix, *location), f"{where}: {details['msg'].removeprefix('Value error, ')}"
+        )
+    message = details["msg"].replace("Input should be ", "should be ", 1)
     if kind == "literal_error" and isinstance(value, str):
         choices = str((details.get("ctx") or {}).get("expected", "")).replace(" or ", ", ").replace("'", "")
         hint = did_you_mean(value, [choice.strip() for choice in choices.split(",")])
         return source.problem((*prefix, *location), f"{where}: {value!r} is not a choice; {hint}")
     action = _ACTIONS.get(kind, "change it")
-    return source.problem(
-        (*prefix, *location), f"{where}: got {_shown(value)}, should be {message}; {action}"
-    )
+    return source.problem((*prefix, *location), f"{where}: got {_shown(value)}, {message}; {action}")
 
 
 def _parent(prefix: Location, location: Location) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
@@ -80,7 +81,7 @@ def load_yaml(path: Path, shown: Path | None = None) -> YamlSource:
     except MarkedYAMLError as error:
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
         raise _refuse(shown, _error_line(error), f"is not valid YAML: {what}; mend it there") from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001  ruamel's constructors let IndexError and others through
         raise _refuse(shown, 0, f"is not valid YAML: {' '.join(str(error).split())[:200]}; mend it") from None
     if document is None:
         raise _refuse(shown, 0, "is empty; 'pytest-lossy schema' prints what belongs in it")
@@ -113,7 +114,11 @@ class _Plain:
             raise _refuse(self.path, 0, f"holds more than {MAX_NODES} values once aliases expand; shorten it")
         if isinstance(node, CommentedMap | CommentedSeq | TaggedScalar):
             tag = getattr(node.tag, "value", None) if node.tag is not None else None
-            if tag and not str(tag).startswith("tag:yaml.org,2002:"):
+            if tag and str(tag) not in (
+                "tag:yaml.org,2002:map",
+                "tag:yaml.org,2002:seq",
+                "tag:yaml.org,2002:str",
+            ):
                 self.complain(location, f"tag '{tag}' is not allowed; write plain values")
                 return None
         if isinstance(node, CommentedMap):
@@ -132,6 +137,8 @@ class _Plain:
     def scalar(self, value: Any, location: Location) -> Any:
         if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, ScalarBoolean):  # a boolean with an anchor, which is an int to Python
+            return bool(value)
         if isinstance(value, ScalarInt | int):
             return int(value)
         if isinstance(value, ScalarFloat | float):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict
 
 from pytest_lossy.cases import CLEAN
 from pytest_lossy.errors import ConfigurationError, Problem
@@ -119,7 +119,10 @@ class _RuleReader:
         if level == "knee":
             self.complain(here, "gates on the knee are not available in this version; gate levels instead")
             return
-        pattern = f"{level:g}" if isinstance(level, int | float) and not isinstance(level, bool) else level
+        pattern = level
+        if isinstance(level, int | float) and not isinstance(level, bool):
+            # As reports print it, unless that drops digits.
+            pattern = f"{level:g}" if float(f"{level:g}") == level else str(level)
         if not isinstance(pattern, str) or not _valid_level(pattern):
             self.complain(here, f"{level!r} is no level; write a number, a range such as '>=50', or '*'")
             return
@@ -164,7 +167,10 @@ class _RuleReader:
                     )
                     continue
                 if bound == "max_drop" and not 0 <= number < 1:
-                    self.complain(bound_here, f"max_drop: {limit} is not in 0%..100%; it is a share of clean")
+                    self.complain(
+                        bound_here,
+                        f"max_drop: {limit} is not a share of clean; write 0% or more and less than 100%",
+                    )
                     continue
                 line = self.source.line(bound_here)
                 self.rules.append(
@@ -194,16 +200,18 @@ def _parse_limit(value: Any) -> float | None:
 
 def thresholds_json_schema() -> dict[str, Any]:
     """JSON Schema of thresholds.yaml."""
-
-    class Bounds(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        min: FiniteFloat | None = None
-        max: FiniteFloat | None = None
-        max_drop: FiniteFloat | str | None = Field(default=None, description="share of clean, such as 5%")
-        max_loss: FiniteFloat | None = Field(default=None, description="in the metric's units")
-
     schema = _Document.model_json_schema()
-    bounds = Bounds.model_json_schema()
+    limit = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_PERCENT.pattern}$"}]}
+    bounds = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "min": limit,
+            "max": limit,
+            "max_drop": {**limit, "description": "share of clean, such as 5%"},
+            "max_loss": {**limit, "description": "in the metric's units"},
+        },
+    }
     metrics = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Bounds"}}
     schema["$defs"]["Bounds"] = bounds
     schema["properties"]["models"] = {

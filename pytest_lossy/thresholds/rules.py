@@ -181,9 +181,11 @@ class Thresholds:
         known = set(metrics)
         best: dict[tuple[str, Bound], tuple[tuple[float, ...], Rule]] = {}
         problems: list[Problem] = []
+        conflicts: dict[tuple[str, Bound], Problem] = {}
         for rule in self.rules:
             rank = rule.rank(case)
-            metric = primary if rule.metric == PRIMARY else rule.metric
+            is_primary = aggregate(rule.metric) == PRIMARY
+            metric = primary + rule.metric.removeprefix(PRIMARY) if is_primary else rule.metric
             if rank is None:
                 continue
             if aggregate(metric) not in known:
@@ -192,19 +194,19 @@ class Thresholds:
                     message = f"task '{case.task}' of {case.model} has no metric '{metric}'; {hint}"
                     problems.append(Problem(Path(rule.file), rule.line, message))
                 continue
-            rank = (*rank, rule.metric != PRIMARY)
+            rank = (*rank, not is_primary)
             held = best.get((metric, rule.bound))
-            if held and held[0] == rank and held[1].limit != rule.limit:
-                problems.append(
-                    Problem(
-                        Path(rule.file),
-                        rule.line,
-                        f"{rule.metric}.{rule.bound} of {case.slug.replace('--', '::')} is also set by line "
-                        f"{held[1].line}, whose patterns are as specific; make one of the two more specific",
-                    )
-                )
             if held is None or rank > held[0]:
                 best[metric, rule.bound] = (rank, rule)
+                conflicts.pop((metric, rule.bound), None)  # the more specific rule settles it
+            elif rank == held[0] and held[1].limit != rule.limit:
+                conflicts[metric, rule.bound] = Problem(
+                    Path(rule.file),
+                    rule.line,
+                    f"{rule.metric}.{rule.bound} of {case.model}::{case.name} is also set by line "
+                    f"{held[1].line}, whose patterns are as specific; make one of the two more specific",
+                )
+        problems += conflicts.values()
         if problems:
             raise ConfigurationError(problems)
         order = {bound: position for position, bound in enumerate(BOUNDS)}

@@ -1,7 +1,8 @@
 """Rendered frames on disk: one checksummed file per frame, safe to share between processes and threads.
 
-A file holds a magic number, the SHA-256 of the payload and the payload: a PNG whose colour channels are the image
-and whose alpha channel is the label map. Nothing here raises: a cache that cannot be used is no cache.
+A file holds a magic number, the SHA-256 of the payload and the payload: a PNG whose colour channels are the
+image and whose alpha channel is the label map. Nothing here raises: a cache that cannot be used is no
+cache.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ class FrameCache:
         return self.folder / split / f"{index:04d}.frame"
 
     def read(self, split: str, index: int, size: tuple[int, int]) -> tuple[UInt8, UInt8] | None:
-        """Image (H, W, 3) and labels (H, W); None where absent, damaged or not of ``size`` (width, height)."""
+        """Image (H, W, 3) and labels (H, W); None if absent, damaged or not of ``size`` (width, height)."""
         try:
             content = self.path(split, index).read_bytes()
         except OSError:
@@ -63,22 +64,21 @@ class FrameCache:
         return np.ascontiguousarray(channels[..., :3]), np.ascontiguousarray(channels[..., 3])
 
     def write(self, split: str, index: int, image: UInt8, labels: UInt8) -> bool:
-        """Store a frame; False where the disk refuses. Readers see the old file or the new one, never half."""
+        """Store a frame; False if the disk refuses. Readers see the old file or the new one, never half."""
         buffer = io.BytesIO()
         # Level 1: sensor noise hardly compresses, and higher levels cost more time than rendering.
         Image.fromarray(np.dstack([image, labels]), "RGBA").save(buffer, "PNG", compress_level=1)
         payload = buffer.getvalue()
         target = self.path(split, index)
-        temporary: str | None = None
+        # Not tempfile: its files are private to one user, and a cache may be shared by several.
+        temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
-            Path(temporary).replace(target)
+            temporary.replace(target)
         except OSError:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    Path(temporary).unlink()
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             return False
         return True

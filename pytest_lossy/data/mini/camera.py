@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NEAR", "Camera", "Vector"]
+__all__ = ["NEAR", "Camera", "Vector", "View"]
 
 Vector = tuple[float, float, float]
 
@@ -45,3 +45,22 @@ class Camera:
         b = self.basis()
         # Written out rather than as a matrix product, whose summation order depends on the BLAS in use.
         return np.stack([d[:, 0] * r[0] + d[:, 1] * r[1] + d[:, 2] * r[2] for r in b], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A camera and the raster that it exposes; the principal point is the middle."""
+
+    camera: Camera
+    width: int
+    height: int
+
+    @property
+    def focal(self) -> float:
+        """Focal length in pixels of this raster."""
+        return self.camera.focal * self.width
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), as Pillow wants it."""
+        return (self.width, self.height)

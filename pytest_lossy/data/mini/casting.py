@@ -8,11 +8,15 @@ import numpy as np
 
 from pytest_lossy.data.mini.buildings import Building
 from pytest_lossy.data.mini.display import Color
-from pytest_lossy.data.mini.furniture import FENCES, SIGNS, Fence, Pole, Sign
-from pytest_lossy.data.mini.people import POSES, Dress, Person, Pose
+from pytest_lossy.data.mini.furniture import FENCES, Fence, Pole
+from pytest_lossy.data.mini.people import Dress, Person
+from pytest_lossy.data.mini.sign_faces import SIGNS
+from pytest_lossy.data.mini.signs import Sign
+from pytest_lossy.data.mini.skeleton import POSES, Pose
 from pytest_lossy.data.mini.things import Place
 from pytest_lossy.data.mini.trees import Tree
-from pytest_lossy.data.mini.vehicles import MODELS, Vehicle
+from pytest_lossy.data.mini.vehicle_models import MODELS
+from pytest_lossy.data.mini.vehicles import Vehicle
 
 __all__ = [
     "log_uniform",
@@ -40,16 +44,16 @@ def shift_of(rng: np.random.Generator) -> tuple[float, float]:
 def _tinted(rng: np.random.Generator, base: Color, spread: float = 0.08) -> Color:
     """A colour near ``base``: common brightness and a little hue."""
     common = math.exp(float(rng.normal(0, spread)))
-    return tuple(
-        min(0.9, max(0.012, c * common * math.exp(float(rng.normal(0, spread * 0.4))))) for c in base
-    )  # type: ignore[return-value]
+    r, g, b = (min(0.9, max(0.012, c * common * math.exp(float(rng.normal(0, spread * 0.4))))) for c in base)
+    return (r, g, b)
 
 
 def _any_hue(rng: np.random.Generator, dark: float, bright: float, saturation: float) -> Color:
     hue, value = float(rng.uniform(0, 3)), log_uniform(rng, dark, bright)
     weights = [max(0.0, 1.0 - abs((hue - k + 1.5) % 3.0 - 1.5)) for k in range(3)]
     grey = 1.0 - saturation
-    return tuple(value * (grey + saturation * 1.5 * w) for w in weights)  # type: ignore[return-value]
+    r, g, b = (value * (grey + saturation * 1.5 * w) for w in weights)
+    return (r, g, b)
 
 
 def _one_of(rng: np.random.Generator, colors: tuple[Color, ...]) -> Color:
@@ -68,9 +72,7 @@ def make_vehicle(rng: np.random.Generator, place: Place, kind: int | None = None
         kind = int(rng.choice(len(MODELS), p=[0.25, 0.26, 0.14, 0.13, 0.11, 0.06, 0.05]))
     base = _one_of(rng, _LACQUERS) if rng.random() < 0.75 else _any_hue(rng, 0.08, 0.45, 0.7)
     load = _tinted(rng, _one_of(rng, ((0.6, 0.6, 0.58), (0.3, 0.3, 0.3), (0.1, 0.15, 0.3), (0.4, 0.1, 0.08))))
-    return Vehicle(
-        MODELS[kind], place, _tinted(rng, base), load, log_uniform(rng, 0.02, 0.11), shift_of(rng)
-    )
+    return Vehicle(MODELS[kind], place, _tinted(rng, base), load, log_uniform(rng, 0.02, 0.11), shift_of(rng))
 
 
 _SKINS: tuple[Color, ...] = (
@@ -146,8 +148,9 @@ def make_person(rng: np.random.Generator, place: Place, pose: str | None = None)
 
 
 _WALLS: tuple[Color, ...] = (
-    (0.3, 0.12, 0.075), (0.24, 0.15, 0.1), (0.5, 0.43, 0.3), (0.42, 0.4, 0.37), (0.55, 0.52, 0.46), (0.2, 0.19, 0.18),
-    (0.45, 0.33, 0.2), (0.36, 0.2, 0.15), (0.3, 0.33, 0.36), (0.52, 0.42, 0.36), (0.3, 0.35, 0.28),
+    (0.3, 0.12, 0.075), (0.24, 0.15, 0.1), (0.5, 0.43, 0.3), (0.42, 0.4, 0.37), (0.55, 0.52, 0.46),
+    (0.2, 0.19, 0.18), (0.45, 0.33, 0.2), (0.36, 0.2, 0.15), (0.3, 0.33, 0.36), (0.52, 0.42, 0.36),
+    (0.3, 0.35, 0.28),
 )  # fmt: skip
 
 
@@ -233,10 +236,10 @@ def make_pole(rng: np.random.Generator, x: float, z: float, ground: float, towar
     )
     if kind == "bollard":
         return Pole(
-            place, float(rng.uniform(0.8, 1.1)), float(rng.uniform(0.07, 0.12)), 0.0, color, shift_of(rng)
+            place, float(rng.uniform(0.8, 1.1)), float(rng.uniform(0.1, 0.16)), 0.0, color, shift_of(rng)
         )
-    # 8 to 14 cm radius: real posts, and wide enough to be learnt at 256 pixels.
-    radius = float(rng.uniform(0.08, 0.14))
+    # Thicker than most real posts, which would be one pixel wide and hardly learnable at 256 pixels.
+    radius = float(rng.uniform(0.12, 0.22))
     height = float(rng.uniform(5.0, 9.0)) if kind == "lamp" else float(rng.uniform(3.0, 8.0))
     return Pole(
         place, height, radius, float(rng.uniform(0.8, 2.0)) if kind == "lamp" else 0.0, color, shift_of(rng)
@@ -246,7 +249,7 @@ def make_pole(rng: np.random.Generator, x: float, z: float, ground: float, towar
 def make_sign(rng: np.random.Generator, x: float, z: float, ground: float, heading: float) -> Sign:
     """A traffic sign whose face looks along ``heading``."""
     kind = SIGNS[int(rng.integers(len(SIGNS)))]
-    size = float(rng.uniform(0.34, 0.5)) * (1.25 if kind == "direction" else 1.0)
+    size = float(rng.uniform(0.42, 0.62)) * (1.25 if kind == "direction" else 1.0)
     return Sign(
         Place(x, z, heading, 0.0, ground), kind, size, float(rng.uniform(2.2, 3.0)), int(rng.integers(0, 12)),
         float(rng.uniform(0.0, 0.7)), shift_of(rng),

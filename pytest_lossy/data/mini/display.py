@@ -1,7 +1,8 @@
 """The display list: what objects emit and the rasteriser draws.
 
-An object registers *surfaces* (a plane with texture axes, a colour, a label) and then polygons or ragged masks on
-them, back to front. Rasterising writes surface numbers only; colours are computed once per visible pixel.
+An object registers *surfaces* (a plane with texture axes, a colour, a label) and then polygons or ragged
+masks on them, back to front. Rasterising writes surface numbers only; colours are computed once per visible
+pixel.
 """
 
 from __future__ import annotations
@@ -13,7 +14,19 @@ from dataclasses import dataclass, field
 
 from pytest_lossy.data.mini.camera import Vector
 
-__all__ = ["Color", "DisplayList", "Leaves", "Material", "Shadow", "add", "cross", "dot", "scaled", "unit"]
+__all__ = [
+    "Color",
+    "DisplayList",
+    "Leaves",
+    "Material",
+    "Shadow",
+    "add",
+    "circle",
+    "cross",
+    "dot",
+    "scaled",
+    "unit",
+]
 
 Color = tuple[float, float, float]
 """Linear reflectance of red, green and blue, 0..1."""
@@ -242,12 +255,13 @@ class DisplayList:
             centre, u, v, color, material=material, grain=grain, shift=shift, glow=glow,
             round_u=radius * 1.05 if bulge else 0.0, round_v=radius * squash * 1.05 if bulge else 0.0,
         )  # fmt: skip
-        self.commands.append((number, circle(centre, u, v, radius, radius * squash, sides)))
+        self.commands.append((number, circle(centre, u, v, (radius, radius * squash), sides)))
         return number
 
 
-def circle(centre: Vector, u: Vector, v: Vector, ru: float, rv: float, sides: int) -> list[Vector]:
-    """Corners of a regular polygon stretched to half axes ``ru`` and ``rv``."""
+def circle(centre: Vector, u: Vector, v: Vector, radii: tuple[float, float], sides: int) -> list[Vector]:
+    """Corners of a regular polygon stretched to half axes ``radii``."""
+    ru, rv = radii
     points = []
     for k in range(sides):
         angle = 2.0 * math.pi * (k + 0.5) / sides

@@ -1,4 +1,7 @@
-"""Contact sheets of the mini world: ``python -m pytest_lossy.data.mini.gallery OUT.png [--split val] [--count 12]``."""
+"""Contact sheets of the mini world.
+
+python -m pytest_lossy.data.mini.gallery OUT.png [--split val] [--count 12]
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ UInt8 = npt.NDArray[np.uint8]
 
 
 def contact_sheet(images: Sequence[UInt8], labels: Sequence[UInt8], columns: int = 3) -> UInt8:
-    """Pairs of image and coloured label map, ``columns`` pairs a row; (H, W, 3) uint8, ignored pixels black."""
+    """Images beside coloured labels, ``columns`` pairs a row; (H, W, 3) uint8, ignored pixels black."""
     colours = np.zeros((IGNORE + 1, 3), np.uint8)
     colours[: len(PALETTE)] = PALETTE
     pairs = [

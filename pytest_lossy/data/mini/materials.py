@@ -1,25 +1,22 @@
 """What makes asphalt, brick, leaves or glass look like themselves: one rule per material.
 
-A rule sees the pixels of its own material only and edits their reflectance, emitted light and share of light in
-place. Lengths are metres of texture coordinates.
+A rule sees the pixels of its own material only and edits their reflectance, emitted light and share of
+light in place. Lengths are metres of texture coordinates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_lossy.data.mini.display import Material
-from pytest_lossy.data.mini.noise import COARSE, FINE, Banks
+from pytest_lossy.data.mini.facade import facade
+from pytest_lossy.data.mini.noise import COARSE, FINE
+from pytest_lossy.data.mini.pixels import Pixels, Result, mix, ramp
 
-if TYPE_CHECKING:
-    from pytest_lossy.data.mini.shading import Light
-
-__all__ = ["FIRST_GROUND", "LAST_GROUND", "SKY_HEIGHT", "Material", "Pixels", "apply"]
+__all__ = ["FIRST_GROUND", "LAST_GROUND", "SKY_HEIGHT", "apply"]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -27,91 +24,37 @@ FIRST_GROUND, LAST_GROUND = Material.ASPHALT, Material.PAINT_LINE
 """Materials that receive the ground's shadows."""
 
 SKY_HEIGHT = 20.0
-"""Height of the cloud plane above the camera in model metres; only its ratio to the horizon's depth matters."""
-
-
-@dataclass(slots=True)
-class Pixels:
-    """Inputs of the rules; arrays are (n,) over all pixels of the frame, tables (rows, n)."""
-
-    u: Float32
-    v: Float32
-    footprint: Float32
-    """Metres of texture under one pixel."""
-    coarse: Float32
-    fine: Float32
-    table: Float32
-    """Per-pixel surface constants, see ``shading``; parameters from row 26, second colour from row 32."""
-    flags: npt.NDArray[np.int32]
-    ids: npt.NDArray[np.int32]
-    noise: Banks
-    light: Light
-
-    def param(self, number: int, at: npt.NDArray[np.intp]) -> Float32:
-        """The surface's parameter ``number`` (0-5) at some pixels."""
-        return self.table[26 + number].take(at)
-
-    def second(self, at: npt.NDArray[np.intp]) -> Float32:
-        """(3, n) second colour at some pixels."""
-        return self.table[32:35].take(at, axis=1)
-
-    def shifted(self, at: npt.NDArray[np.intp]) -> tuple[Float32, Float32]:
-        """Texture coordinates with the surface's own noise offset, for noise look-ups."""
-        return (
-            self.u.take(at) + self.table[13].take(at),
-            self.v.take(at) + self.table[14].take(at),
-        )
-
-
-@dataclass(slots=True)
-class Result:
-    """The shader's accumulators at one material's pixels; rules return replacements."""
-
-    albedo: Float32
-    emission: Float32
-    facing: Float32
-    sky: Float32
+"""Height of the cloud plane above the camera in model metres; only its ratio to ``FAR`` matters."""
 
 
 Rule = Callable[[Pixels, npt.NDArray[np.intp], Result], None]
 
 
-def apply(
-    material: npt.NDArray[np.int32],
-    pixels: Pixels,
-    albedo: Float32,
-    emission: Float32,
-    facing: Float32,
-    sky: Float32,
-) -> None:
-    """Run every material's rule on its pixels; the four accumulators are changed in place."""
+def apply(material: npt.NDArray[np.int32], pixels: Pixels, whole: Result) -> None:
+    """Run every material's rule on its pixels; ``whole`` holds all pixels and is changed in place."""
     for kind, rule in _RULES.items():
         at = np.flatnonzero(material == kind)
         if at.size == 0:
             continue
-        result = Result(albedo.take(at, axis=1), emission.take(at, axis=1), facing.take(at), sky.take(at))
+        result = Result(
+            whole.albedo.take(at, axis=1),
+            whole.emission.take(at, axis=1),
+            whole.facing.take(at),
+            whole.sky.take(at),
+        )
         rule(pixels, at, result)
-        albedo[:, at] = result.albedo
-        emission[:, at] = result.emission
-        facing[at] = result.facing
-        sky[at] = result.sky
-
-
-def _ramp(x: Float32, low: float, high: float) -> Float32:
-    """0 below ``low``, 1 above ``high``, smooth between."""
-    t = np.clip((x - np.float32(low)) * np.float32(1.0 / (high - low)), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
-
-
-def _mix(a: Float32, b: Float32, t: Float32) -> Float32:
-    return a + (b - a) * t
+        whole.albedo[:, at] = result.albedo
+        whole.emission[:, at] = result.emission
+        whole.facing[at] = result.facing
+        whole.sky[at] = result.sky
 
 
 def _sky(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     light = pixels.light
     u, v = pixels.u.take(at), pixels.v.take(at)
-    # The table's inverse depth has been clipped at the horizon, so take the elevation from the cloud plane itself.
-    slope = np.float32(SKY_HEIGHT) / np.sqrt(u * u + v * v + np.float32(1.0))
+    # The table's inverse depth has been clipped at the horizon, so take the elevation from the cloud plane
+    # itself.
+    slope = np.asarray(np.float32(SKY_HEIGHT) / np.sqrt(u * u + v * v + np.float32(1.0)), np.float32)
     height = slope / (slope + np.float32(0.35))
     span = np.float32(0.05) / np.maximum(slope, np.float32(0.05))
     du, dv = u + np.float32(light.drift[0]), v + np.float32(light.drift[1])
@@ -119,14 +62,12 @@ def _sky(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     shape = pixels.noise.sample(COARSE, du * 8, dv * 8, np.maximum(span * 8, np.float32(4.0)))
     detail = pixels.noise.sample(COARSE, du * 21, dv * 21, np.maximum(span * 21, np.float32(1.0)))
     density = np.float32(1.3) * shape + np.float32(0.3) * detail
-    amount = np.clip((density - np.float32(light.cover)) * np.float32(0.6), 0.0, 1.0) * _ramp(
-        slope, 0.04, 0.3
-    )
+    amount = np.clip((density - np.float32(light.cover)) * np.float32(0.6), 0.0, 1.0) * ramp(slope, 0.04, 0.3)
     # Clouds are lit from above: where they are dense their undersides turn grey.
     grey = np.float32(1.0) - np.float32(0.22) * np.clip(density - np.float32(light.cover + 0.6), 0.0, 1.6)
     for c in range(3):
-        blue = np.float32(light.horizon[c]) + np.float32(light.zenith[c] - light.horizon[c]) * height
-        out.emission[c] = _mix(blue, np.float32(light.cloud[c]) * grey, amount)
+        low, high, cloud = (np.float32(k[c]) for k in (light.horizon, light.zenith, light.cloud))
+        out.emission[c] = mix(low + (high - low) * height, cloud * grey, amount)
     out.albedo[:] = 0.0
 
 
@@ -175,89 +116,14 @@ def _grass(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     patches = pixels.noise.sample(COARSE, u * 12, v * 12, footprint * 12)
     out.albedo *= np.maximum(1.0 + np.float32(0.38) * blades + np.float32(0.25) * patches, 0.2)
     dry = np.clip(np.float32(0.25) * (patches + blades) + pixels.param(0, at), 0.0, 0.8)
-    out.albedo[:] = _mix(out.albedo, out.albedo[1] * np.array([[1.15], [1.0], [0.55]], np.float32), dry)
+    out.albedo[:] = mix(out.albedo, out.albedo[1] * np.array([[1.15], [1.0], [0.55]], np.float32), dry)
 
 
 def _paint_line(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     u, v = pixels.shifted(at)
     worn = pixels.noise.sample(COARSE, u * 40, v * 40, pixels.footprint.take(at) * 40)
     gone = np.clip((worn + np.float32(0.5) * pixels.fine.take(at) - pixels.param(0, at)) * 1.5, 0.0, 1.0)
-    out.albedo[:] = _mix(out.albedo, pixels.second(at) * (1.0 + 0.15 * worn), gone)
-
-
-def _facade(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
-    """Parameters: window pitch along and up, window width and height as shares of the pitch, salt, style.
-
-    Style: 0 plaster, 1 brick, 2 concrete panels; plus 10 with shops on the ground floor.
-    """
-    u, v = pixels.u.take(at), pixels.v.take(at)
-    footprint = pixels.footprint.take(at)
-    pitch_u, pitch_v = pixels.param(0, at), pixels.param(1, at)
-    share_u, share_v, salt, style = (pixels.param(k, at) for k in range(2, 6))
-    second = pixels.second(at)
-    shops = style >= 10.0
-    style = np.where(shops, style - 10.0, style)
-
-    cu, cv = u / pitch_u, v / pitch_v
-    column, floor = np.floor(cu), np.floor(cv)
-    fu, fv = cu - column, cv - floor
-    # Courses of brick, 7.5 cm high, while a pixel still resolves them; panels have one joint per storey and bay.
-    course = v * np.float32(1 / 0.075)
-    mortar = ((course - np.floor(course)) < 0.22) & (style == 1.0) & (footprint < 0.05)
-    wall = np.where(mortar, np.float32(0.78), np.float32(1.0))
-    brick = pixels.noise.pick(np.floor(u * np.float32(4.4)), np.floor(course), salt) - np.float32(0.5)
-    wall = wall * (
-        1.0
-        + np.where(style == 1.0, np.float32(0.3), np.float32(0.0))
-        * brick
-        * np.clip(0.06 / footprint, 0.0, 1.0)
-    )
-    line = np.maximum(footprint, np.float32(0.04))
-    panel = ((fu * pitch_u < line) | (fv * pitch_v < line)) & (style == 2.0)
-    wall = np.where(panel, np.float32(0.62), wall)
-    # Rain streaks below sills and dirt near the ground.
-    streaks = pixels.noise.sample(COARSE, u * 45, v * 5, footprint * 14)
-    wall = wall * (1.0 + np.float32(0.1) * streaks) * (1.0 - np.float32(0.22) * (1.0 - _ramp(v, 0.0, 1.2)))
-    albedo = out.albedo * np.maximum(wall, np.float32(0.25))
-
-    ledge = (fv < np.float32(0.05)) & (floor > 0) & (style != 2.0)
-    albedo = np.where(ledge, second * np.float32(0.9), albedo)
-
-    ground = (floor < 1.0) & shops
-    share_u = np.where(ground, np.float32(0.86), share_u)
-    share_v = np.where(ground, np.float32(0.72), share_v)
-    dx = (np.abs(fu - np.float32(0.5)) - share_u * 0.5) * pitch_u
-    dy = (np.abs(fv - np.where(ground, np.float32(0.38), np.float32(0.54))) - share_v * 0.5) * pitch_v
-    inside = np.maximum(dx, dy)
-    frame_width = np.maximum(footprint, np.float32(0.09))
-    frame = inside < frame_width * 0.5
-    bar = (np.abs(fu - np.float32(0.5)) * pitch_u < frame_width * 0.4) & ~ground
-    glass = (inside < -frame_width * 0.5) & ~bar
-    albedo = np.where(frame, second, albedo)
-    out.albedo[:] = albedo
-
-    chance = pixels.noise.pick(column, floor, salt + np.float32(17.0))
-    curtain = glass & (chance > 0.62) & (dy < -share_v * pitch_v * (chance - np.float32(0.6)))
-    coarse = pixels.noise.sample(COARSE, u * 14, v * 14, footprint * 14)
-    reflection = np.clip(
-        np.float32(0.22) + np.float32(0.07) * coarse + (chance - 0.5) * 0.4 + fv * 0.15, 0.02, 0.8
-    )
-    # The lintel shades the upper edge of the pane: without it windows look painted on.
-    lintel = np.where(glass & (dy > np.float32(-0.16)) & (fv > 0.5), np.float32(0.45), np.float32(1.0))
-    for c, tint in enumerate(pixels.light.horizon):
-        pane = np.float32(tint * 0.9) * reflection * lintel
-        out.emission[c] = np.where(glass, np.where(curtain, np.float32(0.0), pane), out.emission[c])
-        out.albedo[c] = np.where(glass, np.where(curtain, 0.55 - 0.2 * chance, 0.04), out.albedo[c])
-    sign_band = ground & (fv > 0.78) & (fv < 0.97)
-    shop = pixels.noise.pick(np.floor(column * np.float32(0.5)), floor, salt + np.float32(5.0))
-    text = pixels.noise.pick(np.floor(u * np.float32(3.1)), floor, salt + np.float32(9.0)) > 0.55
-    lettering = sign_band & text & (np.abs(fv - np.float32(0.875)) < 0.05) & (fu > 0.15) & (fu < 0.85)
-    for c in range(3):
-        hue = pixels.noise.pick(np.floor(column * np.float32(0.5)), floor, salt + np.float32(31.0 * c))
-        board = np.where(
-            lettering, 0.75 - 0.7 * np.round(shop), np.float32(0.06) + np.float32(0.5) * hue * hue
-        )
-        out.albedo[c] = np.where(sign_band, board, out.albedo[c])
+    out.albedo[:] = mix(out.albedo, pixels.second(at) * (1.0 + 0.15 * worn), gone)
 
 
 def _foliage(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
@@ -280,14 +146,14 @@ def _foliage(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     )
     out.sky[:] = np.clip(np.float32(0.55) + 0.28 * nv + 0.35 * relief * leaf + 0.22 * clump, 0.08, 1.2)
     brown = np.clip(pixels.param(3, at) + np.float32(0.12) * clump, 0.0, 0.9)
-    out.albedo[:] = _mix(out.albedo, pixels.second(at), brown)
+    out.albedo[:] = mix(out.albedo, pixels.second(at), brown)
 
 
 def _gloss(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     """Lacquer: mirrors the sky above and the road below a line; parameters: height of the line, strength."""
     u, v = pixels.shifted(at)
     wobble = pixels.noise.sample(COARSE, u * 8, v * 3, pixels.footprint.take(at) * 8)
-    above = _ramp(pixels.v.take(at) - pixels.param(0, at) + np.float32(0.08) * wobble, -0.12, 0.1)
+    above = ramp(pixels.v.take(at) - pixels.param(0, at) + np.float32(0.08) * wobble, -0.12, 0.1)
     strength = pixels.param(1, at)
     out.albedo *= np.float32(0.72) + np.float32(0.28) * above
     for c, tint in enumerate(pixels.light.horizon):
@@ -321,7 +187,7 @@ _RULES: dict[Material, Rule] = {
     Material.PAVING: _paving,
     Material.GRASS: _grass,
     Material.PAINT_LINE: _paint_line,
-    Material.FACADE: _facade,
+    Material.FACADE: facade,
     Material.FOLIAGE: _foliage,
     Material.GLOSS: _gloss,
     Material.GLASS: _glass,

@@ -1,8 +1,8 @@
 """Periodic banks of 1/f noise with mip levels: the texture of every surface.
 
-Natural images have amplitude spectra near 1/f (Field 1987); a surface whose texture follows such a law keeps detail
-at every viewing distance, which is what a lossy codec removes first. Two banks are enough: a *coarse* one for stains,
-plaster and clouds, and a *fine* one for grain.
+Natural images have amplitude spectra near 1/f (Field 1987); a surface whose texture follows such a law
+keeps detail at every viewing distance, which is what a lossy codec removes first. Two banks are enough: a
+*coarse* one for stains, plaster and clouds, and a *fine* one for grain.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Painter's order for objects that stand on the ground.
 
-Two convex footprints that do not overlap can be separated by a line along one of their edges; the object on the
-camera's side of that line can never be hidden by the other (Fuchs, Kedem & Naylor 1980, without the tree).
+Two convex footprints that do not overlap can be separated by a line along one of their edges; the object on
+the camera's side of that line can never be hidden by the other (Fuchs, Kedem & Naylor 1980, without the
+tree).
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
-"""People: a jointed skeleton with clothes, and its 17 COCO keypoints."""
+"""People: a skeleton in clothes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypedDict
 
 from pytest_lossy.data.mini.camera import Vector
 from pytest_lossy.data.mini.display import (
@@ -18,50 +21,20 @@ from pytest_lossy.data.mini.display import (
     unit,
 )
 from pytest_lossy.data.mini.labels import PERSON
+from pytest_lossy.data.mini.skeleton import TRUNK, Joints, Pose, joints, keypoints
 from pytest_lossy.data.mini.things import Footprint, Place, box_footprint, box_shadow
 
-__all__ = ["KEYPOINTS", "POSES", "Dress", "Person", "Pose"]
-
-KEYPOINTS: tuple[str, ...] = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
-    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
-"""COCO's order; left and right are the person's own."""
-
-# Shares of the body height, after the usual artists' and ergonomic tables (head one eighth, crotch at one half).
-_HIP, _KNEE, _ANKLE, _SHOULDER, _HEAD = 0.52, 0.28, 0.045, 0.815, 0.925
-_UPPER_ARM, _FOREARM = 0.165, 0.15
-_HALF_SHOULDERS, _HALF_HIPS = 0.112, 0.06
+__all__ = ["Dress", "Person"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Joint angles in radians: positive swings forward; ``abduction`` away from the body."""
+class _Cloth(TypedDict, total=False):
+    """How ``DisplayList`` paints the fabric of the top."""
 
-    thighs: tuple[float, float]
-    knees: tuple[float, float]
-    arms: tuple[float, float]
-    abduction: tuple[float, float]
-    elbows: tuple[float, float]
-    """Angle between upper arm and forearm, 0 is straight."""
-    lean: float = 0.0
-    walking: bool = False
-    """The legs and arms swing as time passes."""
-
-
-POSES: dict[str, Pose] = {
-    "standing": Pose((0.03, -0.04), (0.02, 0.04), (0.05, -0.05), (0.12, 0.14), (0.2, 0.25)),
-    "walking": Pose((0.45, -0.38), (0.12, 0.55), (-0.45, 0.4), (0.1, 0.1), (0.3, 0.35), 0.05, True),
-    "running": Pose((0.9, -0.7), (0.9, 1.3), (-0.8, 0.7), (0.15, 0.15), (1.5, 1.5), 0.18, True),
-    "waving": Pose((0.05, -0.05), (0.02, 0.05), (0.1, 0.2), (0.12, 2.5), (0.2, 0.6)),
-    "phoning": Pose((0.05, -0.02), (0.05, 0.02), (0.05, 0.7), (0.15, 0.3), (0.2, 2.3)),
-    "pointing": Pose((0.1, -0.1), (0.05, 0.1), (0.0, 1.5), (0.1, 0.2), (0.2, 0.1)),
-    "hands_on_hips": Pose((0.02, -0.02), (0.02, 0.02), (-0.35, -0.35), (0.6, 0.6), (1.5, 1.5)),
-    "arms_up": Pose((0.05, -0.05), (0.05, 0.05), (0.2, 0.2), (2.7, 2.6), (0.3, 0.4)),
-    "crouching": Pose((1.6, 1.4), (2.1, 2.0), (0.8, 0.9), (0.2, 0.2), (0.6, 0.5), 0.35),
-}
-"""Named poses; scenes blend noise into the angles."""
+    material: Material
+    params: tuple[float, ...]
+    second: Color
+    grain: tuple[float, float]
+    shift: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,107 +83,40 @@ class Person:
         )
 
     def keypoints(self, time: float) -> list[Vector]:
-        """World positions of the 17 keypoints, in ``KEYPOINTS`` order."""
-        j = self._joints(time)
-        forward, right = self.place.axes()
-        left = scaled(right, -1.0)
-        h = self.height
-        head = j["head"]
+        """World positions of the 17 keypoints, in ``skeleton.KEYPOINTS`` order."""
+        return keypoints(self._joints(time), self.place, self.height)
 
-        def face(f: float, side: float, up: float) -> Vector:
-            return add(add(head, scaled(forward, f * h)), add(scaled(left, side * h), (0.0, up * h, 0.0)))
-
-        return [
-            face(0.062, 0.0, -0.01), face(0.05, 0.019, 0.012), face(0.05, -0.019, 0.012),
-            face(0.005, 0.042, 0.0), face(0.005, -0.042, 0.0),
-            *(j[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")),
-        ]  # fmt: skip
-
-    def _joints(self, time: float) -> dict[str, Vector]:
-        forward, right = self.place.axes()
-        left = scaled(right, -1.0)
-        h, pose = self.height, self.pose
-        swing = math.cos(self.phase + time * self.place.speed * 4.0 / h) if pose.walking else 1.0
-        up: Vector = (0.0, 1.0, 0.0)
-
-        def step(start: Vector, length: float, angle: float, out: float, side: Vector) -> Vector:
-            """End of a limb that hangs down, swung forward by ``angle`` and outwards by ``out``."""
-            down = add(scaled(up, -math.cos(angle) * math.cos(out)), scaled(forward, math.sin(angle)))
-            return add(
-                start, scaled(unit(add(down, scaled(side, math.cos(angle) * math.sin(out)))), length * h)
-            )
-
-        # The pelvis sinks as far as the straighter leg demands, so that one foot touches the ground.
-        reach = []
-        for k in (0, 1):
-            thigh = pose.thighs[k] * swing
-            knee = pose.knees[k] * (1.0 if not pose.walking else 0.6 + 0.4 * swing * (1 if k else -1))
-            reach.append((_HIP - _KNEE) * math.cos(thigh) + (_KNEE - _ANKLE) * math.cos(thigh - knee))
-        pelvis = add(self.place.at(time), (0.0, (max(reach) + _ANKLE) * h, 0.0))
-        spine = add(scaled(up, math.cos(pose.lean)), scaled(forward, math.sin(pose.lean)))
-        joints: dict[str, Vector] = {
-            "pelvis": pelvis,
-            "neck": add(pelvis, scaled(spine, (_SHOULDER - _HIP + 0.03) * h)),
-        }
-        joints["head"] = add(pelvis, scaled(spine, (_HEAD - _HIP) * h))
-        chest = add(pelvis, scaled(spine, (_SHOULDER - _HIP) * h))
-        for k, (name, side) in enumerate((("left", left), ("right", right))):
-            thigh = pose.thighs[k] * swing
-            knee = pose.knees[k] * (1.0 if not pose.walking else 0.6 + 0.4 * swing * (1 if k else -1))
-            hip = add(pelvis, scaled(side, _HALF_HIPS * h))
-            joints[f"{name}_hip"] = hip
-            joints[f"{name}_knee"] = step(hip, _HIP - _KNEE, thigh, 0.03, side)
-            joints[f"{name}_ankle"] = step(joints[f"{name}_knee"], _KNEE - _ANKLE, thigh - knee, 0.0, side)
-            arm = pose.arms[k] * swing
-            shoulder = add(chest, scaled(side, _HALF_SHOULDERS * h * self.build**0.5))
-            joints[f"{name}_shoulder"] = shoulder
-            elbow = step(shoulder, _UPPER_ARM, arm, pose.abduction[k], side)
-            joints[f"{name}_elbow"] = elbow
-            # Raised arms bend inwards, hanging ones forwards.
-            bent_out = pose.abduction[k] + (
-                0.4 if pose.abduction[k] > 1.2 else -0.6 * min(pose.elbows[k], 1.0)
-            )
-            joints[f"{name}_wrist"] = step(
-                elbow,
-                _FOREARM,
-                arm + pose.elbows[k] * (0.2 if pose.abduction[k] > 1.2 else 1.0),
-                bent_out,
-                side,
-            )
-        return joints
+    def _joints(self, time: float) -> Joints:
+        return joints(
+            self.place, time, height=self.height, build=self.build, pose=self.pose, phase=self.phase
+        )
 
     def emit(self, display: DisplayList, time: float) -> None:
         """Draw limbs, trunk and head, the farthest first."""
         display.label = self.label
         j, dress, h = self._joints(time), self.dress, self.height
         forward, right = self.place.axes()
-        parts: list[tuple[float, object]] = []
+        parts: list[tuple[float, Callable[[], None]]] = []
 
         def distance(name: str, bias: float = 0.0) -> float:
             return math.dist(j[name], display.eye) + bias
 
         for side in ("left", "right"):
-            parts.append((distance(f"{side}_knee", 0.02), lambda s=side: self._leg(display, j, s)))
+            parts.append((distance(f"{side}_knee", 0.02), partial(self._leg, display, j, side)))
             # A hand in front of the body is nearer than its shoulder: sort arms by the wrist.
-            parts.append(
-                (
-                    0.5 * (distance(f"{side}_elbow") + distance(f"{side}_wrist")),
-                    lambda s=side: self._arm(display, j, s),
-                )
-            )
-        parts.append(
-            (distance("pelvis", 0.01) * 0.5 + distance("neck") * 0.5, lambda: self._trunk(display, j))
-        )
-        parts.append((distance("head"), lambda: self._head(display, j["head"], forward, right)))
+            arm = 0.5 * (distance(f"{side}_elbow") + distance(f"{side}_wrist"))
+            parts.append((arm, partial(self._arm, display, j, side)))
+        trunk = distance("pelvis", 0.01) * 0.5 + distance("neck") * 0.5
+        parts.append((trunk, partial(self._trunk, display, j)))
+        parts.append((distance("head"), partial(self._head, display, j["head"], forward, right)))
         if dress.bag is not None:
             at = add(j["right_hip"], add(scaled(right, 0.07 * h), scaled(forward, -0.02 * h)))
-            parts.append(
-                (math.dist(at, display.eye) - 0.02, lambda: self._bag(display, at, j["left_shoulder"]))
-            )
+            bag = math.dist(at, display.eye) - 0.02
+            parts.append((bag, partial(self._bag, display, at, j["left_shoulder"])))
         for _, draw in sorted(parts, key=lambda p: -p[0]):
-            draw()  # type: ignore[operator]
+            draw()
 
-    def _cloth(self) -> dict[str, object]:
+    def _cloth(self) -> _Cloth:
         d = self.dress
         if d.pattern < 0:
             return {"grain": (0.2, 0.16), "shift": self.shift}
@@ -219,7 +125,7 @@ class Person:
             "grain": (0.15, 0.1), "shift": self.shift,
         }  # fmt: skip
 
-    def _leg(self, display: DisplayList, j: dict[str, Vector], side: str) -> None:
+    def _leg(self, display: DisplayList, j: Joints, side: str) -> None:
         h, b, d = self.height, self.build, self.dress
         knee, ankle, hip = j[f"{side}_knee"], j[f"{side}_ankle"], j[f"{side}_hip"]
         forward, _ = self.place.axes()
@@ -229,7 +135,7 @@ class Person:
         display.limb(knee, ankle, 0.036 * h * b, 0.026 * h * b, d.bottom, grain=(0.2, 0.2), shift=self.shift)
         display.limb(hip, knee, 0.052 * h * b, 0.039 * h * b, d.bottom, grain=(0.2, 0.2), shift=self.shift)
 
-    def _arm(self, display: DisplayList, j: dict[str, Vector], side: str) -> None:
+    def _arm(self, display: DisplayList, j: Joints, side: str) -> None:
         h, b, d = self.height, self.build, self.dress
         shoulder, elbow, wrist = j[f"{side}_shoulder"], j[f"{side}_elbow"], j[f"{side}_wrist"]
         hand = add(wrist, scaled(unit(add(wrist, scaled(elbow, -1.0))), 0.045 * h))
@@ -238,10 +144,10 @@ class Person:
         if d.short_sleeves:
             display.limb(elbow, wrist, 0.023 * h * b, 0.018 * h, d.skin, grain=(0.05, 0.08), shift=self.shift)
         else:
-            display.limb(elbow, wrist, 0.028 * h * b, 0.022 * h * b, d.top, **cloth)  # type: ignore[arg-type]
-        display.limb(shoulder, elbow, 0.036 * h * b, 0.028 * h * b, d.top, **cloth)  # type: ignore[arg-type]
+            display.limb(elbow, wrist, 0.028 * h * b, 0.022 * h * b, d.top, **cloth)
+        display.limb(shoulder, elbow, 0.036 * h * b, 0.028 * h * b, d.top, **cloth)
 
-    def _trunk(self, display: DisplayList, j: dict[str, Vector]) -> None:
+    def _trunk(self, display: DisplayList, j: Joints) -> None:
         h, b, d = self.height, self.build, self.dress
         hips, neck = j["pelvis"], j["neck"]
         axis = unit(add(neck, scaled(hips, -1.0)))
@@ -261,16 +167,16 @@ class Person:
             axis,
             d.top,
             round_u=wide * 1.15,
-            **self._cloth(),  # type: ignore[arg-type]
+            **self._cloth(),
         )
-        length = (_SHOULDER - _HIP + 0.03) * h
+        length = (TRUNK + 0.03) * h
         left_edge = ((0.35, 1.02), (0.93, 0.95), (1.0, 0.85))
         outline: list[Vector] = []
 
         def at(side: float, width: float, up: float) -> Vector:
             return add(hips, add(scaled(across, side * width), scaled(axis, up * length)))
 
-        bottom = -0.12 - d.coat / (_SHOULDER - _HIP)
+        bottom = -0.12 - d.coat / TRUNK
         hem = low * (1.0 + 2.2 * d.coat)
         for side in (-1.0, 1.0):
             edge = [
@@ -302,7 +208,7 @@ class Person:
         )
         if facing < -0.25:
             display.polygon(
-                hair, circle(add(head, (0.0, 0.012 * h, 0.0)), across, up, 0.048 * h, 0.058 * h, 12)
+                hair, circle(add(head, (0.0, 0.012 * h, 0.0)), across, up, (0.048 * h, 0.058 * h), 12)
             )
         else:
             # A cap of hair that slides to the back of the head as it turns.
@@ -326,15 +232,15 @@ class Person:
                 back = add(
                     head, add(scaled(across, -math.copysign(0.024 * h, sideways)), scaled(up, 0.005 * h))
                 )
-                display.polygon(hair, circle(back, across, up, 0.027 * h, 0.045 * h, 8))
+                display.polygon(hair, circle(back, across, up, (0.027 * h, 0.045 * h), 8))
         if facing > 0.2 and display.size_of(0.01 * h, head) > 0.7:
             dark = display.surface(head, across, up, scaled(d.skin, 0.25))
             middle = add(head, scaled(across, sideways * 0.03 * h))
             for side in (-0.018, 0.018):
                 eye = add(middle, add(scaled(across, side * h * facing), scaled(up, 0.01 * h)))
-                display.polygon(dark, circle(eye, across, up, 0.008 * h, 0.005 * h, 6))
+                display.polygon(dark, circle(eye, across, up, (0.008 * h, 0.005 * h), 6))
             mouth = add(middle, scaled(up, -0.032 * h))
-            display.polygon(dark, circle(mouth, across, up, 0.014 * h, 0.004 * h, 6))
+            display.polygon(dark, circle(mouth, across, up, (0.014 * h, 0.004 * h), 6))
 
     def _bag(self, display: DisplayList, at: Vector, strap: Vector) -> None:
         color = self.dress.bag

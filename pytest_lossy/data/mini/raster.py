@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from pytest_lossy.data.mini.camera import NEAR, Camera
+from pytest_lossy.data.mini.camera import NEAR, Vector, View
 from pytest_lossy.data.mini.display import DisplayList, Leaves, Shadow
 from pytest_lossy.data.mini.noise import COARSE, FINE, Banks
 
@@ -17,29 +19,25 @@ Float64 = npt.NDArray[np.float64]
 _FAR_AWAY = 1.0e6  # pixels; Pillow takes 32-bit coordinates
 
 
-def rasterise(
-    display: DisplayList, camera: Camera, focal: float, size: tuple[int, int], noise: Banks
-) -> Int32:
+def rasterise(display: DisplayList, view: View, noise: Banks) -> Int32:
     """Draw every command in order.
 
     Args:
         display: what to draw; surface 0 fills the background.
-        camera: the viewpoint.
-        focal: focal length in pixels of the buffer.
-        size: (width, height) of the buffer.
+        view: the viewpoint and the size of the buffer.
         noise: shapes the ragged outlines.
 
     Returns:
         (height, width) surface numbers.
 
     """
-    image = Image.new("I", size, 0)
+    image = Image.new("I", view.size, 0)
     draw = ImageDraw.Draw(image)
-    polygons = _projected([c[1] for c in display.commands if not isinstance(c, Leaves)], camera, focal, size)
+    polygons = _projected([c[1] for c in display.commands if not isinstance(c, Leaves)], view)
     following = iter(polygons)
     for command in display.commands:
         if isinstance(command, Leaves):
-            _paste_leaves(image, display, command, camera, focal, noise)
+            _paste_leaves(image, display.rows[command.surface], command, view, noise)
             continue
         outline = next(following)
         if outline is not None:
@@ -47,44 +45,40 @@ def rasterise(
     return np.asarray(image, dtype=np.int32)
 
 
-def shadow_map(
-    shadows: list[Shadow], camera: Camera, focal: float, size: tuple[int, int]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def shadow_map(shadows: list[Shadow], view: View) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Shares of direct and of sky light that are blocked on the ground, (height, width) uint8 each."""
-    cast, contact = Image.new("L", size, 0), Image.new("L", size, 0)
+    cast, contact = Image.new("L", view.size, 0), Image.new("L", view.size, 0)
     draw_cast, draw_contact = ImageDraw.Draw(cast), ImageDraw.Draw(contact)
-    polygons = _projected([s.points for s in shadows], camera, focal, size)
+    polygons = _projected([s.points for s in shadows], view)
     for shadow, outline in zip(shadows, polygons, strict=True):
         if outline is not None:
             (draw_contact if shadow.contact else draw_cast).polygon(outline, fill=shadow.strength)
     # The sun has a width and the sky is an area: cast shadows are slightly soft, contact shadows very.
     return (
         np.asarray(cast.filter(ImageFilter.BoxBlur(1))),
-        np.asarray(contact.filter(ImageFilter.BoxBlur(size[0] / 128))),
+        np.asarray(contact.filter(ImageFilter.BoxBlur(view.width / 128))),
     )
 
 
-def _projected(
-    polygons: list[object], camera: Camera, focal: float, size: tuple[int, int]
-) -> list[list[int] | None]:
+def _projected(polygons: Sequence[Sequence[Vector]], view: View) -> list[list[int] | None]:
     """Screen outlines as flat integer lists; None for those out of view."""
     if not polygons:
         return []
-    counts = [len(p) for p in polygons]  # type: ignore[arg-type]
-    flat = np.array([point for p in polygons for point in p], dtype=np.float64)  # type: ignore[attr-defined]
-    view = camera.view(flat)
-    depth = view[:, 2]
+    counts = [len(p) for p in polygons]
+    flat = np.array([point for p in polygons for point in p], dtype=np.float64)
+    points = view.camera.view(flat)
+    depth = points[:, 2]
     safe = np.where(depth < NEAR, 1.0, depth)
-    screen = np.empty((len(view), 2))
-    screen[:, 0] = view[:, 0] * focal / safe + 0.5 * size[0]
-    screen[:, 1] = 0.5 * size[1] - view[:, 1] * focal / safe
+    screen = np.empty((len(points), 2))
+    screen[:, 0] = points[:, 0] * view.focal / safe + 0.5 * view.width
+    screen[:, 1] = 0.5 * view.height - points[:, 1] * view.focal / safe
     pixels = np.rint(np.clip(screen, -_FAR_AWAY, _FAR_AWAY)).astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     nearest = np.minimum.reduceat(depth, starts)
     farthest = np.maximum.reduceat(depth, starts)
     low = np.minimum.reduceat(pixels, starts)
     high = np.maximum.reduceat(pixels, starts)
-    outside = (high < 0).any(axis=1) | (low[:, 0] >= size[0]) | (low[:, 1] >= size[1])
+    outside = (high < 0).any(axis=1) | (low[:, 0] >= view.width) | (low[:, 1] >= view.height)
     outlines: list[list[int] | None] = []
     for k, (start, count) in enumerate(zip(starts.tolist(), counts, strict=True)):
         if farthest[k] < NEAR or (nearest[k] >= NEAR and outside[k]):
@@ -92,14 +86,14 @@ def _projected(
         elif nearest[k] >= NEAR:
             outlines.append(pixels[start : start + count].ravel().tolist())
         else:
-            outlines.append(_clipped(view[start : start + count], focal, size))
+            outlines.append(_clipped(points[start : start + count], view))
     return outlines
 
 
-def _clipped(view: Float64, focal: float, size: tuple[int, int]) -> list[int]:
+def _clipped(polygon: Float64, view: View) -> list[int]:
     """A polygon's part beyond the near plane (Sutherland and Hodgman 1974), projected."""
     kept: list[int] = []
-    points = view.tolist()
+    points = polygon.tolist()
     for a, b in zip(points, points[1:] + points[:1], strict=True):
         inside_a, inside_b = a[2] >= NEAR, b[2] >= NEAR
         ends = [a] if inside_a else []
@@ -107,20 +101,19 @@ def _clipped(view: Float64, focal: float, size: tuple[int, int]) -> list[int]:
             t = (NEAR - a[2]) / (b[2] - a[2])
             ends.append([a[i] + t * (b[i] - a[i]) for i in range(2)] + [NEAR])
         for x, y, z in ends:
-            kept.append(round(min(max(x * focal / z + 0.5 * size[0], -_FAR_AWAY), _FAR_AWAY)))
-            kept.append(round(min(max(0.5 * size[1] - y * focal / z, -_FAR_AWAY), _FAR_AWAY)))
+            kept.append(round(min(max(x * view.focal / z + 0.5 * view.width, -_FAR_AWAY), _FAR_AWAY)))
+            kept.append(round(min(max(0.5 * view.height - y * view.focal / z, -_FAR_AWAY), _FAR_AWAY)))
     return kept
 
 
 def _paste_leaves(
-    image: Image.Image, display: DisplayList, leaves: Leaves, camera: Camera, focal: float, noise: Banks
+    image: Image.Image, row: tuple[float, ...], leaves: Leaves, view: View, noise: Banks
 ) -> None:
     """Write the surface number wherever the ragged silhouette covers a pixel."""
-    row = display.rows[leaves.surface]
-    x, y, z = camera.view(np.array([row[0:3]], dtype=np.float64))[0].tolist()
+    x, y, z = view.camera.view(np.array([row[0:3]], dtype=np.float64))[0].tolist()
     if z < 4 * NEAR:
         return
-    scale = focal / z
+    scale = view.focal / z
     centre_x, centre_y = 0.5 * image.width + x * scale, 0.5 * image.height - y * scale
     grown = 1.0 + leaves.ragged
     left = max(0, int(centre_x + scale * min(u - grown * w for u, _, w, _ in leaves.blobs)))

@@ -10,16 +10,17 @@ import numpy.typing as npt
 
 from pytest_lossy.data.mini import materials
 from pytest_lossy.data.mini.buildings import Building
-from pytest_lossy.data.mini.camera import Camera
+from pytest_lossy.data.mini.camera import Camera, View
 from pytest_lossy.data.mini.display import DisplayList, Material
 from pytest_lossy.data.mini.labels import IGNORE, SKY
 from pytest_lossy.data.mini.noise import banks
 from pytest_lossy.data.mini.occlusion import back_to_front
-from pytest_lossy.data.mini.people import KEYPOINTS, Person
+from pytest_lossy.data.mini.people import Person
 from pytest_lossy.data.mini.raster import rasterise, shadow_map
 from pytest_lossy.data.mini.scene import Scene
 from pytest_lossy.data.mini.sensor import develop, half_size
 from pytest_lossy.data.mini.shading import shade
+from pytest_lossy.data.mini.skeleton import KEYPOINTS
 from pytest_lossy.data.mini.things import Footprint, Thing
 
 __all__ = ["SIZE", "Frame", "Instance", "render"]
@@ -75,10 +76,8 @@ def render(scene: Scene, size: tuple[int, int] = SIZE, time: float = 0.0) -> Fra
     """
     noise = banks()
     camera = scene.camera_at(time)
-    width, height = size
-    big = (width * _SUPERSAMPLING, height * _SUPERSAMPLING)
-    focal = camera.focal * big[0]
-    display = DisplayList(camera.position, focal)
+    view = View(camera, size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
+    display = DisplayList(camera.position, view.focal)
     ex, ey, ez = camera.position
     # Surface 0 is the background of the raster: the cloud plane, which travels with the camera.
     display.label = SKY
@@ -92,10 +91,7 @@ def render(scene: Scene, size: tuple[int, int] = SIZE, time: float = 0.0) -> Fra
     scene.street.emit(display)
     footprints = [t.footprint(time) for t in scene.things]
     shade_of_houses = [
-        s.points
-        for t in scene.things
-        if isinstance(t, Building)
-        for s in t.shadows(scene.light.sun, time)
+        s.points for t in scene.things if isinstance(t, Building) for s in t.shadows(scene.light.sun, time)
     ]
     numbers = _numbers(scene)
     for index in back_to_front(footprints, camera):
@@ -106,19 +102,18 @@ def render(scene: Scene, size: tuple[int, int] = SIZE, time: float = 0.0) -> Fra
     for thing, corners in zip(scene.things, footprints, strict=True):
         if min(z for _, z in corners) - ez < _SHADOW_REACH:
             display.shadows.extend(thing.shadows(scene.light.sun, time))
-    ids = rasterise(display, camera, focal, big, noise)
-    shadows = shadow_map(display.shadows, camera, focal, big)
-    shaded = shade(display, ids, shadows, camera, focal, scene.light, noise)
-    image = develop(half_size(shaded.color), scene.light.exposure, scene.sensor)
+    ids = rasterise(display, view, noise)
+    shadows = shadow_map(display.shadows, view)
+    shaded = shade(display, ids, shadows, view, light=scene.light, noise=noise)
+    image = develop(half_size(shaded.color), scene.light.exposure, scene.sensor, time)
     labels = _vote(shaded.label)
     # Depth and instances cannot be averaged; the lower right of the four samples stands for the pixel.
     instances = np.ascontiguousarray(shaded.instance[1::2, 1::2])
     depth = np.ascontiguousarray(shaded.depth[1::2, 1::2])
     things = tuple(
-        _instance(scene.things[index], number, footprints[index], camera, size, time, instances)
-        for index, number in numbers.items()
+        _instance(scene.things[index], number, camera, time, instances) for index, number in numbers.items()
     )
-    return Frame(image, labels, depth, instances, things, camera.focal * width)
+    return Frame(image, labels, depth, instances, things, camera.focal * size[0])
 
 
 def _numbers(scene: Scene) -> dict[int, int]:
@@ -145,7 +140,7 @@ def _sunlit(
 
 
 def _vote(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The most frequent class of each 2x2 block; the first in reading order on a tie, 255 if all four differ."""
+    """The most frequent class of each 2x2 block; the first on a tie, 255 if all four differ."""
     a, b, c, d = label[0::2, 0::2], label[0::2, 1::2], label[1::2, 0::2], label[1::2, 1::2]
     first = (a == b) | (a == c) | (a == d)
     second = (b == c) | (b == d)
@@ -153,9 +148,10 @@ def _vote(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _instance(
-    thing: Thing, number: int, footprint: Footprint, camera: Camera, size: tuple[int, int], time: float,
-    instances: npt.NDArray[np.uint16],
-) -> Instance:  # fmt: skip
+    thing: Thing, number: int, camera: Camera, time: float, instances: npt.NDArray[np.uint16]
+) -> Instance:
+    footprint = thing.footprint(time)
+    height, width = instances.shape
     x = sum(p[0] for p in footprint) / len(footprint)
     z = sum(p[1] for p in footprint) / len(footprint)
     distance = float(camera.view(np.array([[x, 0.0, z]]))[0, 2])
@@ -165,10 +161,10 @@ def _instance(
         for k, (px, py, pz) in enumerate(camera.view(np.array(thing.keypoints(time))).tolist()):
             if pz <= 0:
                 continue
-            u = px * camera.focal * size[0] / pz + 0.5 * size[0]
-            v = 0.5 * size[1] - py * camera.focal * size[0] / pz
+            u = px * camera.focal * width / pz + 0.5 * width
+            v = 0.5 * height - py * camera.focal * width / pz
             column, row = math.floor(u), math.floor(v)
-            if 0 <= column < size[0] and 0 <= row < size[1]:
+            if 0 <= column < width and 0 <= row < height:
                 around = instances[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
                 keypoints[k] = (u, v, 2.0 if (around == number).any() else 1.0)
     return Instance(number, thing.label, distance, keypoints)

@@ -12,6 +12,7 @@ from pytest_lossy.data.mini import casting
 from pytest_lossy.data.mini.buildings import Building
 from pytest_lossy.data.mini.camera import Camera
 from pytest_lossy.data.mini.furniture import Fence
+from pytest_lossy.data.mini.roadside import line_street
 from pytest_lossy.data.mini.sensor import Sensor
 from pytest_lossy.data.mini.shading import Light
 from pytest_lossy.data.mini.street import KERB, Line, Street
@@ -19,6 +20,9 @@ from pytest_lossy.data.mini.things import Footprint, Place, Thing
 from pytest_lossy.data.mini.weather import sample_light
 
 __all__ = ["Scene", "sample_scene"]
+
+_LORRY, _LORRY_DISTANCE = 2.5, 16.0
+"""Vehicles taller than this keep that distance (metres), or they would hide the street."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def sample_scene(seed: int, index: int) -> Scene:
     camera = _camera(rng, street)
     things: list[Thing] = []
     for side in (0, 1):
-        things += [t for t in _roadside(rng, street, side) if not _in_the_way(t, camera)]
+        things += [t for t in line_street(rng, street, side) if not _in_the_way(t, camera)]
     things += _skyline(rng)
     things += _traffic(rng, street, camera)
     things += _people(rng, street, camera, things)
@@ -141,123 +145,21 @@ def _lines(rng: np.random.Generator, half: float, crossings: list[tuple[float, f
 def _camera(rng: np.random.Generator, street: Street) -> Camera:
     """Mostly a car's or a walker's view down the street; some higher, some askew."""
     half = street.half_road
+    # A walker who looks askew looks across the road: the other way there would be a wall and nothing else.
+    askew = float(rng.choice([-1, 1]))
     if rng.random() < 0.7:
         x = float(rng.uniform(-0.75, 0.75)) * half
     else:
         side = int(rng.integers(2))
         x = (-1, 1)[side] * (half + float(rng.uniform(0.3, street.pavements[side] - 0.6)))
+        askew = (1.0, -1.0)[side]
     height = float(rng.uniform(1.2, 1.9)) if rng.random() < 0.75 else casting.log_uniform(rng, 1.9, 5.0)
-    yaw = (
-        float(rng.normal(0, 0.12))
-        if rng.random() < 0.85
-        else float(rng.choice([-1, 1])) * float(rng.uniform(0.3, 0.7))
-    )
+    yaw = float(rng.normal(0, 0.12)) if rng.random() < 0.85 else askew * float(rng.uniform(0.3, 0.7))
     # Higher cameras look further down, so that the street stays in view.
     pitch = float(rng.normal(0.02, 0.045)) + 0.045 * (height - 1.5)
     return Camera(
         (x, height, 0.0), yaw, pitch, float(rng.normal(0, 0.012)), casting.log_uniform(rng, 0.75, 1.35)
     )
-
-
-def _roadside(rng: np.random.Generator, street: Street, side: int) -> list[Thing]:
-    """Houses, gardens, trees, fences, poles and signs of one side of the street."""
-    sign = -1.0 if side == 0 else 1.0
-    kerb, back = street.half_road, street.half_road + street.pavements[side]
-    verge = street.verges[side]
-    things: list[Thing] = []
-    plan = str(
-        rng.choice(["urban", "residential", "park"], p=[0.8, 0.1, 0.1] if not verge else [0.15, 0.5, 0.35])
-    )
-    setback = back + (float(rng.uniform(0.0, 0.6)) if plan == "urban" else float(rng.uniform(3.0, 9.0)))
-    if plan == "park":
-        setback = back + float(rng.uniform(18, 40))
-    common = float(rng.uniform(6, 20)) if plan == "urban" else float(rng.uniform(4.5, 9))
-    z = float(rng.uniform(-8, 0))
-    while z < 150:
-        length = float(rng.uniform(7, 20))
-        taken = (z, z + length)
-        blocked = any(z0 - 1.5 < taken[1] and taken[0] < z1 + 1.5 for z0, z1 in street.crossings)
-        if blocked or rng.random() < (0.08 if plan == "urban" else 0.25):
-            if rng.random() < 0.6 and not blocked:
-                things.append(casting.make_tree(rng, sign * (setback + 3), z + length / 2, 0.0))
-        else:
-            height = max(3.5, common * math.exp(float(rng.normal(0, 0.22))))
-            inner, outer = sign * (setback + float(rng.uniform(0, 0.5))), sign * (setback + 14)
-            things.append(casting.make_building(rng, (min(inner, outer), max(inner, outer)), taken, height))
-        z += length + (0.0 if plan == "urban" and rng.random() < 0.75 else float(rng.uniform(1.0, 7.0)))
-    things += _planting(rng, street, side, plan, back, setback)
-    things += _posts(rng, street, side, kerb, back)
-    return things
-
-
-def _clear(street: Street, z: float) -> bool:
-    return not any(z0 - 0.6 < z < z1 + 0.6 for z0, z1 in street.crossings)
-
-
-def _planting(
-    rng: np.random.Generator, street: Street, side: int, plan: str, back: float, setback: float
-) -> list[Thing]:
-    """Trees along the pavement and in gardens; fences and hedges in front of them."""
-    sign = -1.0 if side == 0 else 1.0
-    ground = 0.0 if street.verges[side] else KERB
-    things: list[Thing] = []
-    if rng.random() < 0.5:
-        step, z = float(rng.uniform(6, 16)), float(rng.uniform(3, 12))
-        while z < 90:
-            if _clear(street, z) and rng.random() < 0.8:
-                kind = "broad" if rng.random() < 0.9 else None
-                things.append(casting.make_tree(rng, sign * (street.half_road + 0.7), z, KERB, kind))
-            z += step
-    for _ in range(int(rng.integers(2, 7)) if plan != "urban" else 0):
-        z = casting.log_uniform(rng, 5, 90)
-        if _clear(street, z):
-            things.append(
-                casting.make_tree(
-                    rng, sign * float(rng.uniform(back + 0.9, max(setback - 0.5, back + 1.5))), z, ground
-                )
-            )
-    if plan == "park":
-        for _ in range(int(rng.integers(4, 10))):
-            x = sign * float(rng.uniform(back + 4, back + 35))
-            things.append(casting.make_tree(rng, x, casting.log_uniform(rng, 8, 120), 0.0))
-    barrier = str(
-        rng.choice(["fence", "hedge", "none"], p=[0.25, 0.05, 0.7] if plan == "urban" else [0.68, 0.17, 0.15])
-    )
-    # A railing between pavement and road in towns; a garden fence behind the pavement elsewhere.
-    x = sign * (street.half_road + 0.3 if plan == "urban" else back + 0.25)
-    level = KERB if plan == "urban" else ground
-    z = float(rng.uniform(-2, 8))
-    while barrier != "none" and z < 80:
-        piece = float(rng.uniform(6, 18))
-        if _clear(street, z) and _clear(street, z + piece) and _clear(street, z + piece / 2):
-            if barrier == "fence":
-                things.append(casting.make_fence(rng, (x, z), (x, z + piece), level))
-            else:
-                things += [
-                    casting.make_tree(rng, x, z + 1.6 * k, level, "hedge") for k in range(int(piece / 1.6))
-                ]
-        z += piece + float(rng.choice([0.3, rng.uniform(1.2, 6.0)]))
-    return things
-
-
-def _posts(rng: np.random.Generator, street: Street, side: int, kerb: float, back: float) -> list[Thing]:
-    sign = -1.0 if side == 0 else 1.0
-    things: list[Thing] = []
-    step, z = float(rng.uniform(8, 22)), float(rng.uniform(3, 14))
-    offset = float(rng.uniform(0.35, 0.8))
-    inwards = -sign * math.pi / 2
-    while z < 110:
-        if _clear(street, z):
-            things.append(casting.make_pole(rng, sign * (kerb + offset), z, KERB, inwards))
-        z += step * float(rng.uniform(0.8, 1.2))
-    for _ in range(int(rng.integers(2, 6))):
-        z = casting.log_uniform(rng, 5, 45)
-        x = sign * (kerb + float(rng.uniform(0.4, min(1.5, back - kerb))))
-        # Most faces look at oncoming traffic of the near lane, that is at the camera.
-        heading = math.pi + float(rng.normal(0, 0.25)) if rng.random() < 0.82 else float(rng.normal(0, 0.3))
-        if _clear(street, z):
-            things.append(casting.make_sign(rng, x, z, KERB, heading))
-    return things
 
 
 def _skyline(rng: np.random.Generator) -> list[Thing]:
@@ -270,7 +172,9 @@ def _skyline(rng: np.random.Generator) -> list[Thing]:
         width = float(rng.uniform(10, 26))
         if green and rng.random() < 0.8:
             tree = casting.make_tree(rng, x + width / 2, z, 0.0, "broad")
-            blobs = tuple((u * 3, v * 1.8, w * 3.2, h * 2.0) for u, v, w, h in tree.blobs)
+            # A wood, not a tree: wide crowns that reach the ground.
+            floor = min(v - h for _, v, _, h in tree.blobs)
+            blobs = tuple((u * 3, (v - floor) * 1.8, w * 3.2, h * 2.0) for u, v, w, h in tree.blobs)
             things.append(dataclasses.replace(tree, blobs=blobs, trunk_height=0.0))
         elif rng.random() < 0.85:
             height = casting.log_uniform(rng, 7, 34)
@@ -308,9 +212,11 @@ def _traffic(rng: np.random.Generator, street: Street, camera: Camera) -> list[T
             turn = float(rng.choice([-1, 1])) * math.pi / 2 + float(rng.normal(0, 0.2))
             place = Place(float(rng.uniform(-0.6, 0.6)) * half, z, turn, float(rng.uniform(0, 6)))
         vehicle = casting.make_vehicle(rng, place)
-        print_area = vehicle.footprint(0.0)
-        if _free(print_area, taken, camera, 2.6):
-            taken.append(print_area)
+        if vehicle.model.height > _LORRY and z - camera.position[2] < _LORRY_DISTANCE:
+            continue
+        area = vehicle.footprint(0.0)
+        if _free(area, taken, camera, 2.6):
+            taken.append(area)
             vehicles.append(vehicle)
     return vehicles
 

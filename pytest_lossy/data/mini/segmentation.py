@@ -33,8 +33,9 @@ SPLITS: dict[str, Split] = {"train": Split(1001, 500), "val": Split(2002, 100), 
 class MiniSegmentation:
     """Rendered street scenes with label maps; satisfies ``pytest_lossy.data.base.Dataset``.
 
-    Images are (192, 256, 3) uint8 RGB; targets (192, 256) uint8, 0-10 as in ``classes``, 255 ignored. A frame takes
-    about 0.1 s to render and 4 ms to read from the on-disk cache, with identical bits either way.
+    Images are (192, 256, 3) uint8 RGB; targets (192, 256) uint8, 0-10 as in ``classes``, 255 ignored. A
+    frame takes about 0.1 s to render and 4 ms to read from the on-disk cache, with identical bits either
+    way.
     """
 
     def __init__(self, split: str = "val", count: int | None = None, cache: Path | None = None) -> None:
@@ -43,7 +44,7 @@ class MiniSegmentation:
         Args:
             split: ``train`` (500 frames), ``val`` (100) or ``test`` (100).
             count: use the first ``count`` frames of the split; None for all.
-            cache: root folder of the frame cache; None for ``$PYTEST_LOSSY_CACHE`` or the user's cache folder.
+            cache: root folder of the frame cache; None for ``$PYTEST_LOSSY_CACHE`` or the user's cache.
 
         Raises:
             DataError: unknown split, or a count outside the split.
@@ -56,7 +57,8 @@ class MiniSegmentation:
             isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= available
         ):
             raise DataError(
-                f"mini-segmentation: count {count!r} is not possible; split {split!r} takes 1 to {available}, or none for all"
+                f"mini-segmentation: count {count!r} is not possible; "
+                f"split {split!r} takes 1 to {available}, or none for all"
             )
         self._split = split
         self._count = available if count is None else count
@@ -96,7 +98,7 @@ class MiniSegmentation:
         return None
 
     def load(self, index: int) -> Sample:
-        """Read the frame from the cache, or render and store it; safe to call from several threads and processes.
+        """Read the frame from the cache, or render and store it; threads and processes may do so at once.
 
         Raises:
             DataError: ``index`` is not in 0 to ``len - 1``.
@@ -119,5 +121,6 @@ class MiniSegmentation:
     def _check(self, index: int) -> None:
         if not 0 <= index < self._count:
             raise DataError(
-                f"mini-segmentation: no sample {index} in split {self._split!r}; indices run from 0 to {self._count - 1}"
+                f"mini-segmentation: no sample {index} in split {self._split!r}; "
+                f"indices run from 0 to {self._count - 1}"
             )

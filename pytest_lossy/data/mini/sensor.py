@@ -22,7 +22,7 @@ class Sensor:
     noise: float
     """Standard deviation in shares of full scale."""
     blur: float
-    """Outer weight of the 3-tap kernel [b, 1 - 2b, b]: the modulation transfer function of lens and mosaic."""
+    """Outer weight of the 3-tap kernel [b, 1 - 2b, b], which stands for lens and mosaic."""
     vignette: float
     """Light lost in the corners."""
     contrast: float
@@ -48,16 +48,18 @@ def _curve(contrast: float) -> Float32:
     display = np.clip(rolled / rolled[-1] * 1.25, 0.0, 1.0) ** (1.0 / 2.2)
     curve = np.clip(0.5 + (display - 0.5) * contrast, 0.0, 1.0)
     # Powers may differ in the last bit between CPUs; 16 bits hide that and are finer than the sensor's noise.
-    return (np.rint(curve * 65536.0) / 65536.0).astype(np.float32)
+    rounded: Float32 = (np.rint(curve * 65536.0) / 65536.0).astype(np.float32)
+    return rounded
 
 
-def develop(color: Float32, exposure: float, sensor: Sensor) -> npt.NDArray[np.uint8]:
+def develop(color: Float32, exposure: float, sensor: Sensor, time: float) -> npt.NDArray[np.uint8]:
     """Expose linear light (3, H, W) and return display pixels (H, W, 3), uint8.
 
-    Noise is drawn from the sensor's seed: partly common to the channels (luminance), partly not (chrominance).
+    Noise is drawn from the sensor's seed and the time (seconds), so that the frames of a clip differ; in
+    part it is common to the channels (luminance).
     """
     _, height, width = color.shape
-    rng = np.random.Generator(np.random.PCG64(sensor.seed))
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([sensor.seed, round(time * 1000)])))
     y = ((np.arange(height, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / height) - 1)[:, None]
     x = ((np.arange(width, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / width) - 1)[None, :]
     falloff = np.float32(exposure) * (1.0 - np.float32(sensor.vignette * 0.5) * (x * x + y * y))

@@ -1,7 +1,8 @@
 """Colours of visible pixels: texture coordinates, material rules, light, shadow and haze.
 
-All arithmetic on pixels is float32 ``+ - * /``, comparisons and table look-ups, which IEEE 754 fixes bit for bit;
-exponentials and the like appear only in per-surface tables and are rounded with everything else to 8 bits.
+All arithmetic on pixels is float32 ``+ - * /``, comparisons and table look-ups, which IEEE 754 fixes bit
+for bit; exponentials and the like appear only in per-surface tables and are rounded with everything else to
+8 bits.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_lossy.data.mini import materials
-from pytest_lossy.data.mini.camera import Camera, Vector
-from pytest_lossy.data.mini.display import Color, DisplayList
+from pytest_lossy.data.mini.camera import Camera, Vector, View
+from pytest_lossy.data.mini.display import Color, DisplayList, Material
 from pytest_lossy.data.mini.noise import COARSE, FINE, Banks
+from pytest_lossy.data.mini.pixels import Pixels, Result
 
 __all__ = ["FAR", "Light", "Shaded", "shade"]
 
@@ -63,18 +65,19 @@ def shade(
     display: DisplayList,
     ids: npt.NDArray[np.int32],
     shadows: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
-    camera: Camera,
-    focal: float,
+    view: View,
+    *,
     light: Light,
     noise: Banks,
 ) -> Shaded:
     """Compute colour, depth, label and instance of every pixel of the surface buffer ``ids`` (H, W)."""
     height, width = ids.shape
-    table, flags = _surface_table(display, camera, light)
+    table, flags = _surface_table(display, view.camera, light)
     flat = ids.ravel()
     p = table.take(flat, axis=1)
-    rx = ((np.arange(width, dtype=np.float32) + np.float32(0.5 - 0.5 * width)) / np.float32(focal))[None, :]
-    ry = ((np.float32(0.5 * height - 0.5) - np.arange(height, dtype=np.float32)) / np.float32(focal))[:, None]
+    focal = np.float32(view.focal)
+    rx = ((np.arange(width, dtype=np.float32) + np.float32(0.5 - 0.5 * width)) / focal)[None, :]
+    ry = ((np.float32(0.5 * height - 0.5) - np.arange(height, dtype=np.float32)) / focal)[:, None]
     rx, ry = (np.broadcast_to(a, (height, width)).ravel() for a in (rx, ry))
 
     depth = np.float32(1.0) / np.clip(p[0] * rx + p[1] * ry + p[2], np.float32(1 / FAR), np.float32(4.0))
@@ -82,10 +85,10 @@ def shade(
     v = (p[6] * rx + p[7] * ry + p[8]) * depth - p[10]
 
     material = flags[0].take(flat)
-    footprint = depth * np.float32(1.0 / focal)
-    # Ground seen at a grazing angle: a pixel covers depth / height times more along the view than across it; the
-    # geometric mean of both keeps the texture without letting it shimmer.
-    grazing = np.sqrt(np.clip(depth * np.float32(1.0 / max(camera.position[1], 0.5)), 1.0, 36.0))
+    footprint = depth * np.float32(1.0 / view.focal)
+    # Ground seen at a grazing angle: a pixel covers depth / height times more along the view than across
+    # it; the geometric mean of both keeps the texture without letting it shimmer.
+    grazing = np.sqrt(np.clip(depth * np.float32(1.0 / max(view.camera.position[1], 0.5)), 1.0, 36.0))
     ground = (material >= materials.FIRST_GROUND) & (material <= materials.LAST_GROUND)
     footprint = np.where(ground, footprint * grazing, footprint)
     coarse = noise.sample(COARSE, (u + p[13]) * 60, (v + p[14]) * 60, footprint * 60)
@@ -99,10 +102,10 @@ def shade(
     # Round things lose sky light towards their lower and outer edge.
     sky = p[21] * (np.float32(0.55) + np.float32(0.45) * nz + np.float32(0.2) * nv)
 
-    pixels = materials.Pixels(u, v, footprint, coarse, fine, p, flags, flat, noise, light)
+    pixels = Pixels(u, v, footprint, coarse, fine, p, noise, light)
     albedo = p[23:26] * texture
     emission = p[22] * p[23:26]
-    materials.apply(material, pixels, albedo, emission, facing, sky)
+    materials.apply(material, pixels, Result(albedo, emission, facing, sky))
 
     blocked, dark = (np.float32(1 / 255) * s.ravel() for s in shadows)
     facing *= p[20] * np.where(ground, 1.0 - blocked, np.float32(1.0))
@@ -110,7 +113,7 @@ def shade(
     sky *= occlusion
     facing *= occlusion
     clear = _transmission(depth * np.float32(1.0 / light.haze))
-    in_sky = material == materials.Material.SKY
+    in_sky = material == Material.SKY
     clear[in_sky] = 1.0
     color = np.empty((3, flat.size), np.float32)
     for c in range(3):
@@ -130,7 +133,7 @@ def shade(
 
 def _transmission(x: Float32) -> Float32:
     """Close to exp(-x) for x >= 0, without a transcendental function: equal on every CPU."""
-    return np.float32(1.0) / (1.0 + x + np.float32(0.5) * x * x)
+    return np.asarray(np.float32(1.0) / (1.0 + x + np.float32(0.5) * x * x), np.float32)
 
 
 def _surface_table(
@@ -140,9 +143,9 @@ def _surface_table(
 
     Returns:
         float32 (26 + 9, surfaces): 0-2 inverse depth, 3-5 and 6-8 texture numerators, each as (x, y, 1)
-        coefficients; 9-10 texture origin; 11-12 grain; 13-14 noise shift; 15-16 inverse radii; 17-19 the sun in
-        surface axes; 20 sun visibility; 21 sky light; 22 glow; 23-25 colour; 26-31 parameters; 32-34 second
-        colour; and int32 (3, surfaces): material, label, instance.
+        coefficients; 9-10 texture origin; 11-12 grain; 13-14 noise shift; 15-16 inverse radii; 17-19 the
+        sun in surface axes; 20 sun visibility; 21 sky light; 22 glow; 23-25 colour; 26-31 parameters; 32-34
+        second colour; and int32 (3, surfaces): material, label, instance.
 
     """
     rows = np.array(display.rows, dtype=np.float64)

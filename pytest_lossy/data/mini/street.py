@@ -86,7 +86,8 @@ class Street:
             display.polygon(edge, _strip(inner, inner + side * 0.15, near, far, KERB))
         display.label = ROAD
         road = display.surface(
-            origin, _X, _Z, self.road_color, material=Material.ASPHALT, grain=(self.road_grain, self.road_grain * 1.2),
+            origin, _X, _Z, self.road_color,
+            material=Material.ASPHALT, grain=(self.road_grain, self.road_grain * 1.2),
             shift=self.shift, params=(self.stains, self.cracks, self.shift[1] * 11, self.patches),
         )  # fmt: skip
         display.polygon(road, _strip(-self.half_road, self.half_road, near, far, 0.0))

@@ -57,27 +57,20 @@ class Tree:
                 for i in range(3):
                     # Golden-angle spacing spreads the flecks without a random stream.
                     angle, r = 2.4 * i + u, 0.55 * math.sqrt(i / 3.0)
-                    found.append(
-                        self._ellipse(
-                            cx + r * w * math.cos(angle),
-                            cz + r * w * math.sin(angle),
-                            0.6 * w,
-                            0.5 * (w + h) / 2,
-                            215,
-                        )
-                    )
+                    middle = (cx + r * w * math.cos(angle), cz + r * w * math.sin(angle))
+                    found.append(self._ellipse(middle, (0.6 * w, 0.5 * (w + h) / 2), 215))
         if self.trunk_height > 0:
-            found.append(
-                self._ellipse(self.x, self.z, 3 * self.trunk_radius, 3 * self.trunk_radius, 150, contact=True)
-            )
+            radius = 3 * self.trunk_radius
+            found.append(self._ellipse((self.x, self.z), (radius, radius), 150, contact=True))
         else:
             wide = max(b[2] for b in self.blobs)
-            found.append(self._ellipse(self.x, self.z, wide, 0.6, 150, contact=True))
+            found.append(self._ellipse((self.x, self.z), (wide, 0.6), 150, contact=True))
         return found
 
     def _ellipse(
-        self, x: float, z: float, rx: float, rz: float, strength: int, contact: bool = False
+        self, middle: tuple[float, float], radii: tuple[float, float], strength: int, contact: bool = False
     ) -> Shadow:
+        (x, z), (rx, rz) = middle, radii
         points = []
         for k in range(9):
             angle = 2 * math.pi * k / 9

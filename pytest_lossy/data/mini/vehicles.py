@@ -3,133 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_lossy.data.mini.camera import Vector
 from pytest_lossy.data.mini.display import Color, DisplayList, Material, Shadow, add, circle, dot, scaled
 from pytest_lossy.data.mini.labels import CAR
 from pytest_lossy.data.mini.things import Footprint, Place, box_footprint, box_shadow
+from pytest_lossy.data.mini.vehicle_models import BodyPart, VehicleModel
 
-__all__ = ["MODELS", "BodyPart", "Vehicle", "VehicleModel"]
+__all__ = ["Vehicle"]
 
 _TYRE: Color = (0.022, 0.022, 0.024)
 _RIM: Color = (0.32, 0.32, 0.33)
 _DARK: Color = (0.03, 0.03, 0.033)
 _GLASS: Color = (0.025, 0.03, 0.035)
-
-
-@dataclass(frozen=True, slots=True)
-class BodyPart:
-    """A closed side profile, extruded across the vehicle."""
-
-    profile: tuple[tuple[float, float], ...]
-    """(z, y) from the rear bottom over the top to the front bottom; z is a share of the length, y in metres."""
-    glass: tuple[int, ...] = ()
-    """Numbers of the profile's edges that are windscreens."""
-    inset: float = 0.0
-    """How much narrower the top is than the bottom, as a share of the width."""
-    windows: tuple[tuple[float, float, float, float], ...] = ()
-    """Side windows: (z0, z1, y0, y1), shares of the length and metres; cut to the profile's slope."""
-    plain: bool = False
-    """A box of its own colour, such as a lorry's load."""
-
-
-@dataclass(frozen=True, slots=True)
-class VehicleModel:
-    """A kind of vehicle."""
-
-    name: str
-    length: float
-    width: float
-    height: float
-    parts: tuple[BodyPart, ...]
-    axles: tuple[float, ...]
-    """Shares of the length, from the middle."""
-    wheel: float
-    """Radius in metres."""
-    lamp_height: float
-
-
-def _car(
-    name: str,
-    size: tuple[float, float, float],
-    belt: float,
-    rear: tuple[float, float],
-    roof: tuple[float, float],
-    front: float,
-    bonnet: float,
-) -> VehicleModel:
-    """A two-box or three-box car.
-
-    ``rear`` is (boot's end of the cabin, height of the boot), ``roof`` the roof's extent, ``front`` the foot of the
-    windscreen, ``bonnet`` its height at the nose.
-    """
-    length, width, height = size
-    lower = BodyPart(
-        (
-            (-0.5, 0.32),
-            (-0.5, 0.62),
-            (-0.485, rear[1]),
-            (rear[0], belt),
-            (front, belt),
-            (0.46, bonnet),
-            (0.5, bonnet - 0.16),
-            (0.5, 0.3),
-        )
-    )
-    cabin = BodyPart(
-        ((rear[0], belt), (roof[0], height), (roof[1], height), (front, belt)),
-        glass=(0, 2),
-        inset=0.13,
-        windows=(
-            (rear[0] + 0.05, (roof[0] + roof[1]) / 2 - 0.012, belt + 0.04, height - 0.08),
-            ((roof[0] + roof[1]) / 2 + 0.012, front - 0.03, belt + 0.04, height - 0.08),
-        ),
-    )
-    return VehicleModel(name, length, width, height, (lower, cabin), (-0.29, 0.31), 0.32, (belt + 0.5) / 2)
-
-
-_BUS_WINDOWS = tuple((-0.46 + k * 0.155, -0.46 + k * 0.155 + 0.138, 1.35, 2.45) for k in range(6))
-
-MODELS: tuple[VehicleModel, ...] = (
-    _car("saloon", (4.6, 1.78, 1.44), 0.92, (-0.34, 0.94), (-0.2, 0.05), 0.2, 0.78),
-    _car("hatchback", (3.9, 1.7, 1.48), 0.94, (-0.47, 0.92), (-0.4, 0.04), 0.22, 0.8),
-    _car("estate", (4.6, 1.8, 1.5), 0.95, (-0.48, 0.92), (-0.42, 0.05), 0.2, 0.8),
-    _car("off-roader", (4.5, 1.88, 1.75), 1.08, (-0.485, 1.02), (-0.44, 0.06), 0.2, 1.0),
-    VehicleModel(
-        "van", 5.2, 1.95, 2.2,
-        (
-            BodyPart(
-                ((-0.5, 0.35), (-0.5, 2.1), (-0.48, 2.2), (0.2, 2.2), (0.36, 1.25), (0.48, 1.02), (0.5, 0.35)),
-                glass=(3,), inset=0.04, windows=((0.13, 0.26, 1.3, 1.95),),
-            ),
-        ),
-        (-0.3, 0.33), 0.36, 0.8,
-    ),
-    VehicleModel(
-        "lorry", 7.6, 2.35, 3.1,
-        (
-            BodyPart(((-0.5, 0.95), (-0.5, 3.1), (0.2, 3.1), (0.2, 0.95)), plain=True),
-            BodyPart(
-                ((0.22, 0.5), (0.22, 2.5), (0.4, 2.5), (0.48, 1.5), (0.5, 1.1), (0.5, 0.45)),
-                glass=(2,), inset=0.05, windows=((0.3, 0.4, 1.5, 2.25),),
-            ),
-        ),
-        (-0.34, 0.36), 0.48, 0.85,
-    ),
-    VehicleModel(
-        "bus", 11.0, 2.5, 3.05,
-        (
-            BodyPart(
-                ((-0.5, 0.4), (-0.5, 2.95), (-0.48, 3.05), (0.48, 3.05), (0.495, 2.5), (0.5, 1.1), (0.5, 0.35)),
-                glass=(4,), windows=_BUS_WINDOWS,
-            ),
-        ),
-        (-0.27, 0.34), 0.5, 0.75,
-    ),
-)  # fmt: skip
-"""Kinds, from the most common to the rarest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +97,8 @@ class Vehicle:
         def across(y: float) -> float:
             return 1.0 - 2.0 * part.inset * (y - low) / span
 
-        # Strips over the top, from rear to front; then the side that faces the camera, which hides their edges.
+        # Strips over the top, from rear to front; then the side that faces the camera, which hides their
+        # edges.
         for k, ((z0, y0), (z1, y1)) in enumerate(zip(part.profile, part.profile[1:], strict=False)):
             length = math.hypot((z1 - z0) * self.model.length, y1 - y0)
             if length < 1e-6:
@@ -236,8 +125,8 @@ class Vehicle:
                 continue
             origin = self._point(time, sign, 0.0, 0.0)
             side = display.surface(
-                origin, forward, (0.0, 1.0, 0.0), color, material=Material.GLOSS, grain=grain, shift=self.shift,
-                params=(0.78, 0.07),
+                origin, forward, (0.0, 1.0, 0.0), color,
+                material=Material.GLOSS, grain=grain, shift=self.shift, params=(0.78, 0.07),
             )  # fmt: skip
             display.polygon(side, corners)
             if display.size_of(self.model.height, corners[0]) < 10.0:
@@ -328,7 +217,8 @@ class Vehicle:
                     continue
                 arch = display.surface(centre, forward, up, _DARK)
                 display.polygon(
-                    arch, circle(add(centre, (0.0, 0.04, 0.0)), forward, up, radius * 1.22, radius * 1.2, 14)
+                    arch,
+                    circle(add(centre, (0.0, 0.04, 0.0)), forward, up, (radius * 1.22, radius * 1.2), 14),
                 )
                 hub = self._point(time, sign * 1.01, radius, axle)
                 display.disc(hub, forward, up, radius, _TYRE, shift=self.shift)
@@ -343,7 +233,7 @@ class Vehicle:
                             (0.0, 0.4 * radius * math.sin(angle), 0.0),
                         )
                         display.polygon(
-                            hole, circle(add(hub, at), forward, up, radius * 0.11, radius * 0.11, 6)
+                            hole, circle(add(hub, at), forward, up, (radius * 0.11, radius * 0.11), 6)
                         )
 
     def _ends(self, display: DisplayList, time: float) -> None:
@@ -375,9 +265,10 @@ class Vehicle:
             if display.size_of(0.1, self._point(time, 0.0, y, end)) > 3.0:
                 self._plate_text(display, rectangle, plate_y)
 
-    def _plate_text(self, display: DisplayList, rectangle: object, plate_y: float) -> None:
+    def _plate_text(
+        self, display: DisplayList, rectangle: Callable[[float, float, float, float], list[Vector]], y: float
+    ) -> None:
         for k in range(7):
             if k == 2:
                 continue
-            corners: Sequence[Vector] = rectangle(-0.21 + 0.07 * k, plate_y, 0.02, 0.035)  # type: ignore[operator]
-            display.flat(corners, (0.03, 0.03, 0.04))
+            display.flat(rectangle(-0.21 + 0.07 * k, y, 0.02, 0.035), (0.03, 0.03, 0.04))

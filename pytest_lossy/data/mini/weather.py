@@ -34,7 +34,7 @@ def sample_light(rng: np.random.Generator) -> Light:
         cloud = (0.88 * grey, 0.89 * grey, 0.91 * grey)
         sun_color, sky_color = (0.0, 0.0, 0.0), (0.98 * grey, 1.02 * grey, 1.08 * grey)
         cover = float(rng.uniform(-1.6, -0.1))
-        # No disc in the sky: the direction still shapes crowns and limbs, from above.
+        # No disc in the sky: a sun below the ground casts no shadows, and its light is black.
         sun = (0.2 * sun[0], -1.0, 0.2 * sun[2])
     elif kind == "low":
         zenith, horizon, cloud = (0.25, 0.33, 0.55), (0.88, 0.72, 0.55), (0.98, 0.84, 0.7)

@@ -9,7 +9,7 @@ from edge_documents import EDGES
 from page import Page
 
 import pytest_lossy.report.html as html_module
-from pytest_lossy.report import render_html
+from pytest_lossy.report.html import render_html
 from pytest_lossy.report.lookup import Lookup
 from pytest_lossy.report.tables import heat_bin, slice_tables
 from pytest_lossy.results.document import Curve, CurvePoint, MetricValue
@@ -68,7 +68,14 @@ def test_nothing_from_the_document_becomes_code_or_a_link(name):
 def test_hostile_text_is_shown_as_it_is():
     text = Page.read(render_html(hostile_document())).text
     for attack in HOSTILE:
-        assert " ".join(attack.split()) in text
+        seen = attack.replace("\x1b", r"\u001b").replace("\u202e", r"\u202e")
+        assert " ".join(seen.split()) in text
+
+
+def test_no_character_reorders_or_hides_text():
+    assert not re.search(
+        r"[\x00-\x08\x0e-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]", render_html(hostile_document())
+    )
 
 
 def test_the_policy_forbids_everything_that_is_not_in_the_file():
@@ -91,7 +98,7 @@ def test_the_policy_forbids_everything_that_is_not_in_the_file():
         (EDGES["strict"], "Failed: 1 case not shown to meet a gate, of 1"),
         (EDGES["exit status"], "Failed: pytest ended with exit status 3"),
         (document([case(verdict="inconclusive")]), "No gate failed, 1 case inconclusive, of 1"),
-        (document([case(verdict="failed", outcome="failed")]), "Failed: 1 case failed, of 1"),
+        (document([case(verdict="failed", outcome="failed")]), "Failed: 1 case missed a gate, of 1"),
     ],
 )
 def test_the_banner_says_the_outcome_in_words(found, headline):

@@ -5,8 +5,7 @@ from documents import case, document, full_document, gate, hostile_document, mod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_lossy.report import render_markdown
-from pytest_lossy.report.markdown import LIMIT, escaped
+from pytest_lossy.report.markdown import LIMIT, escaped, render_markdown
 
 
 def tables(text):
@@ -17,7 +16,7 @@ def tables(text):
 
 def test_failures_come_before_the_curves_and_the_gate_names_its_line():
     text = render_markdown(full_document(1, 1))
-    assert text.startswith("## Failed: 2 cases failed")
+    assert text.startswith("## Failed: 2 cases missed a gate")
     assert text.index("### Gates not met") < text.index("### segnet-0, jpeg")
     assert "thresholds.yaml:12" in text
     assert "| q5 | 0.434 [0.404, 0.461] |" in text or "| q5 |" in text

@@ -1,4 +1,6 @@
 import string
+import subprocess
+import sys
 
 import pytest
 from documents import case, document, full_document, gate, hostile_document, model_info
@@ -6,7 +8,7 @@ from edge_documents import EDGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_lossy.report import terminal_lines
+from pytest_lossy.report.terminal import terminal_lines
 
 DOCUMENTS = [full_document(2, 2), hostile_document(), *EDGES.values()]
 MARKUP = {"red", "green", "yellow", "bold", "light"}
@@ -97,3 +99,8 @@ def test_a_load_error_is_said_once():
 @pytest.mark.parametrize("name", sorted(EDGES))
 def test_edges_have_a_headline(name):
     assert len(terminal_lines(EDGES[name], 80, verbose=True)) >= 2
+
+
+def test_the_terminal_section_does_not_import_jinja():
+    code = "import sys, pytest_lossy.report.terminal; raise SystemExit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,84 @@
+"""The flags and ini values. Imports nothing: pytest loads this module in every run of every project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["add_options", "is_active"]
+
+DEFAULT_SPECS = "model_specs"
+DEFAULT_THRESHOLDS = "thresholds.yaml"
+DEFAULT_REPORT = "lossy-report"
+DEFAULT_REPLICATES = 1000
+DEFAULT_SPILL = "2GiB"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the flags and their ini twins."""
+    group = parser.getgroup("lossy", "model robustness under lossy compression (pytest-lossy)")
+    group.addoption(
+        "--lossy-codec",
+        action="append",
+        metavar="NAME[,NAME]",
+        help="run the model specs under these codecs ('all': those that each spec lists); repeatable. The only "
+        "flag that turns pytest-lossy on",
+    )
+    group.addoption(
+        "--lossy-level",
+        action="append",
+        metavar="CODEC:LEVEL[,LEVEL]",
+        help="levels instead of the specs', for example jpeg:5,10,15; repeatable",
+    )
+    group.addoption(
+        "--lossy-model", action="append", metavar="GLOB", help="only models whose name matches; repeatable"
+    )
+    group.addoption(
+        "--lossy-task", action="append", metavar="NAME", help="only models of this task; repeatable"
+    )
+    group.addoption(
+        "--lossy-specs", metavar="PATH", help=f"folder of specs, or one spec (default: {DEFAULT_SPECS})"
+    )
+    group.addoption("--lossy-thresholds", metavar="PATH", help=f"gates (default: {DEFAULT_THRESHOLDS})")
+    group.addoption(
+        "--lossy-samples",
+        metavar="N",
+        help="only the first N samples of a fixed shuffle: a smoke run, marked as such",
+    )
+    group.addoption(
+        "--lossy-device",
+        metavar="DEVICE",
+        help="auto, cpu, cuda or cuda:0, or a list that workers take turns in (default: auto, a GPU where there is one)",
+    )
+    group.addoption("--lossy-report", metavar="DIR", help=f"where results go (default: {DEFAULT_REPORT})")
+    group.addoption(
+        "--lossy-replicates", metavar="B", help=f"bootstrap replicates (default: {DEFAULT_REPLICATES})"
+    )
+    group.addoption(
+        "--lossy-spill",
+        metavar="SIZE",
+        help=f"disk for decoded sources during the run, 0 for none (default: {DEFAULT_SPILL})",
+    )
+    group.addoption(
+        "--lossy-strict",
+        action="store_true",
+        default=None,
+        help="a case without a gate, or an inconclusive one, fails",
+    )
+    for name, text in (
+        ("specs", "default of --lossy-specs"),
+        ("thresholds", "default of --lossy-thresholds"),
+        ("device", "default of --lossy-device"),
+        ("report", "default of --lossy-report"),
+        ("replicates", "default of --lossy-replicates"),
+        ("spill", "default of --lossy-spill"),
+    ):
+        parser.addini(f"lossy_{name}", text, type="string", default="")
+    parser.addini("lossy_strict", "default of --lossy-strict", type="bool", default=False)
+
+
+def is_active(config: pytest.Config) -> bool:
+    """Whether the one flag that turns pytest-lossy on was given."""
+    return bool(config.getoption("lossy_codec", None))
