@@ -44,7 +44,7 @@ def import_dotted(path: str) -> Any:
     module_name, _, attribute = path.partition(":")
     try:
         target: Any = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001  a user's module may raise anything while it is imported
+    except Exception as error:
         raise LossyError(
             f"cannot import '{module_name}' ({type(error).__name__}: {error}); install it, or make it importable "
             "with pytest's 'pythonpath' option"
@@ -96,7 +96,7 @@ class Registry:
         if name in self.third_party:
             try:
                 return self.third_party[name].load()
-            except Exception as error:  # noqa: BLE001  third-party code may raise anything on import
+            except Exception as error:
                 raise LossyError(
                     f"{self.kind} '{name}' of package {self.third_party[name].value!r} cannot be imported "
                     f"({type(error).__name__}: {error}); reinstall or remove that package"

@@ -1,0 +1,1 @@
+"""Pure functions on results and evidence: intervals, retention, loss."""

@@ -1,0 +1,1 @@
+"""Lossy round trips with one quality parameter."""

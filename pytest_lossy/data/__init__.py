@@ -1,0 +1,1 @@
+"""Data sets: samples that are cheap to list and costly to load."""

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pytest_lossy.data.mini.segmentation import MiniSegmentation
+
 __all__ = ["MiniSegmentationData", "MiniSegmentationOptions"]
 
 
@@ -16,6 +18,13 @@ class MiniSegmentationOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: Literal["train", "val", "test"] = "val"
-    count: Annotated[
-        int | None, Field(ge=1, description="the first so many scenes; default: the whole split")
-    ] = None
+    count: Annotated[int | None, Field(ge=1, description="the first so many scenes; default: the whole split")] = None
+
+
+class MiniSegmentationData(MiniSegmentation):
+    """Rendered street scenes with label maps; needs no download."""
+
+    Options = MiniSegmentationOptions
+
+    def __init__(self, options: MiniSegmentationOptions, base: Path) -> None:
+        super().__init__(split=options.split, count=options.count)

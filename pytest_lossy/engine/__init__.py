@@ -1,0 +1,1 @@
+"""Evaluating cases: loading, decoding, compressing, inferring, scoring."""

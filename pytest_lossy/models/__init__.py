@@ -1,0 +1,1 @@
+"""Adapters from model files and builders to the model protocol."""

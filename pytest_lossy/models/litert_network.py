@@ -47,7 +47,7 @@ class LiteRTNetwork:
         self._details = {"format": "litert", "device": "cpu", "weights_sha256": sha256}
 
     def _interpreter(self) -> Any:
-        """This thread's interpreter: an interpreter holds the tensors of one call and must not be shared."""
+        """The calling thread's interpreter: one holds the tensors of one call and must not be shared."""
         if not hasattr(self._local, "interpreter"):
             try:
                 interpreter = self._interpreter_class(model_content=self._content, num_threads=1)

@@ -46,6 +46,7 @@ class LabelMaps:
         self._table = _class_table(section.class_map)
 
     def __call__(self, output: Any, placements: Sequence[Placement]) -> list[npt.NDArray[np.integer[Any]]]:
+        """Decode one batch; see the class."""
         tensor = output if isinstance(output, torch.Tensor) else torch.as_tensor(np.asarray(output))
         if tensor.ndim < 3 or tensor.shape[0] != len(placements):
             raise ModelError(

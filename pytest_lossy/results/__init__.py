@@ -1,0 +1,1 @@
+"""Rows, evidence and the report folder of a run."""

@@ -1,0 +1,1 @@
+"""Spec files: YAML in, validated declarations out."""

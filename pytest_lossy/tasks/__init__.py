@@ -1,0 +1,1 @@
+"""What is measured: evidence per sample, metrics as a weighted reduce."""

@@ -40,7 +40,8 @@ class Task(Protocol):
     """What is measured. Instances are immutable and thread-safe."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The registry's name."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

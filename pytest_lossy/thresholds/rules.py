@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -123,6 +123,7 @@ def _level_rank(pattern: str, level: float) -> tuple[int, int] | None:
 
 
 def is_glob(pattern: str) -> bool:
+    """Whether a pattern has wildcards."""
     return any(character in pattern for character in "*?[")
 
 
@@ -134,6 +135,7 @@ class LevelRange:
     edge: float
 
     def contains(self, level: float) -> bool:
+        """Whether ``level`` lies in the range."""
         comparisons: Mapping[str, Callable[[float, float], bool]] = {
             ">=": lambda a, b: a >= b,
             "<=": lambda a, b: a <= b,
@@ -163,7 +165,7 @@ class Thresholds:
     """Every rule of one file."""
 
     rules: tuple[Rule, ...] = ()
-    defaults: Defaults = Defaults()
+    defaults: Defaults = field(default_factory=Defaults)
     file: str | None = None
 
     def gates_for(self, case: Case, primary: str, metrics: Iterable[str]) -> list[Gate]:

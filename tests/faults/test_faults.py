@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -124,7 +125,7 @@ os.fsync = fsync
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to see which file is written")
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which file is written")
 @pytest.mark.parametrize("where", ["evidence/", "rows/"])
 def test_a_full_disk_fails_cases_in_one_line(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, where: str
@@ -140,7 +141,7 @@ def test_a_full_disk_fails_cases_in_one_line(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to see which file is written")
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which file is written")
 def test_a_full_disk_at_the_end_keeps_the_run_and_says_so(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,8 +93,8 @@ def test_other_models_run_on(run: Run, suite: pytest.Pytester) -> None:
 
 
 def test_weights_that_do_not_match(suite: pytest.Pytester) -> None:
-    from safetensors.torch import save_file
     import torch
+    from safetensors.torch import save_file
 
     weights = suite.path / "model_specs" / "w.safetensors"
     save_file({"conv.weight": torch.zeros(3, 3, 1, 1), "conv.bais": torch.zeros(3)}, weights)

@@ -39,9 +39,7 @@ def test_a_group_named_like_a_sample_is_a_group() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(groups=groups, replicates=st.integers(1, 40), seed=st.integers(0, 5))
-def test_weights_are_whole_numbers_that_sum_to_the_units(
-    groups: list[str | None], replicates: int, seed: int
-) -> None:
+def test_weights_are_whole_numbers_that_sum_to_the_units(groups: list[str | None], replicates: int, seed: int) -> None:
     units, count = independent_units(groups)
     weights = resample_weights(units, count, replicates, seed)
     assert weights.shape == (replicates, len(groups))
@@ -105,9 +103,7 @@ def test_chunking_changes_no_bit(held: int, monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_bias_it_is_scipys_percentile_interval() -> None:
     rng = np.random.default_rng(5)
     data = rng.normal(size=41)
-    found = stats.bootstrap(
-        (data,), np.mean, n_resamples=999, method="percentile", rng=rng, confidence_level=0.9
-    )
+    found = stats.bootstrap((data,), np.mean, n_resamples=999, method="percentile", rng=rng, confidence_level=0.9)
     replicates = found.bootstrap_distribution
     point = float(np.median(replicates))  # half below: no bias
     low, high = bias_corrected(point, replicates, 0.9)
@@ -145,9 +141,7 @@ def test_intervals_contain_their_point(replicates: np.ndarray, point: float, con
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    replicates=hnp.arrays(np.float64, st.integers(2, 60), elements=st.floats(-5, 5)), seed=st.integers(0, 99)
-)
+@given(replicates=hnp.arrays(np.float64, st.integers(2, 60), elements=st.floats(-5, 5)), seed=st.integers(0, 99))
 def test_order_does_not_matter_and_confidence_widens(replicates: np.ndarray, seed: int) -> None:
     point = float(np.median(replicates))
     shuffled = np.random.default_rng(seed).permutation(replicates)
@@ -244,10 +238,7 @@ def test_coverage_of_miou_and_of_its_retention() -> None:
 
     def evidence(table: np.ndarray) -> list[dict[str, np.ndarray]]:
         wide = np.concatenate([table, np.zeros((len(table), 4, 1), np.int64)], axis=2).reshape(len(table), -1)
-        return [
-            {"pairs": np.flatnonzero(row).astype(np.int32), "pixels": row[np.flatnonzero(row)]}
-            for row in wide
-        ]
+        return [{"pairs": np.flatnonzero(row).astype(np.int32), "pixels": row[np.flatnonzero(row)]} for row in wide]
 
     rng = np.random.default_rng(20_071_4314)
     world = {arm: table.sum(axis=0) for arm, table in tables(rng, 100_000).items()}
@@ -257,8 +248,7 @@ def test_coverage_of_miou_and_of_its_retention() -> None:
     for _ in range(runs):
         arms = tables(rng, images)
         measured = {
-            arm: measure(partial(task.reduce, evidence(table)), [None] * images, 300)
-            for arm, table in arms.items()
+            arm: measure(partial(task.reduce, evidence(table)), [None] * images, 300) for arm, table in arms.items()
         }
         row = compare(
             measured["case"],

@@ -18,9 +18,9 @@ def one(
     def arm(point: float) -> Replicates:
         return Replicates({name: point}, {name: point + spread * noise}, 400)
 
-    return compare(
-        arm(value), None if clean is None else arm(clean), higher_is_better={"m": higher}, confidence=0.95
-    )[name]
+    return compare(arm(value), None if clean is None else arm(clean), higher_is_better={"m": higher}, confidence=0.95)[
+        name
+    ]
 
 
 def test_clean_has_no_retention() -> None:
@@ -41,6 +41,7 @@ def test_higher_is_better() -> None:
 def test_lower_is_better() -> None:
     row = one(2.0, 1.0, higher=False)
     assert row.retention == pytest.approx(0.5)  # a doubled error is a drop of 50 %
+    assert 0.4 < row.retention_low < 0.5 < row.retention_high < 0.6
     assert row.loss == pytest.approx(1.0)
 
 
@@ -119,9 +120,7 @@ def test_without_replicates_there_are_points_and_no_intervals() -> None:
 def test_mostly_undefined_replicates_give_no_interval() -> None:
     holes = np.full(100, np.nan)
     holes[:40] = 0.5
-    row = compare(
-        Replicates({"m": 0.5}, {"m": holes}, 9), None, higher_is_better={"m": True}, confidence=0.95
-    )["m"]
+    row = compare(Replicates({"m": 0.5}, {"m": holes}, 9), None, higher_is_better={"m": True}, confidence=0.95)["m"]
     assert (row.value, row.low, row.high) == (0.5, None, None)
 
 

@@ -128,9 +128,7 @@ def test_rate_and_quality_rise_with_q(subsampling: str) -> None:
     for level in (2, 5, 10, 20, 40, 60, 80, 95, 100):
         encoded = [codec.encode(image, level) for image in images]
         sizes.append(np.mean([one.payload_bits for one in encoded]))
-        qualities.append(
-            np.mean([psnr(image, codec.decode(one)) for image, one in zip(images, encoded, strict=True)])
-        )
+        qualities.append(np.mean([psnr(image, codec.decode(one)) for image, one in zip(images, encoded, strict=True)]))
     assert all(np.diff(sizes) > 0)
     assert all(np.diff(qualities) > 0)
     assert qualities[-1] - qualities[0] > 3
@@ -156,9 +154,7 @@ def test_channels_are_not_exchanged() -> None:
 
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
 @pytest.mark.parametrize(("progressive", "optimize"), [(True, False), (False, True), (True, True)])
-def test_progressive_and_optimize_keep_the_pixels(
-    subsampling: str, progressive: bool, optimize: bool
-) -> None:
+def test_progressive_and_optimize_keep_the_pixels(subsampling: str, progressive: bool, optimize: bool) -> None:
     image = natural(45, 61, 9)
     plain = JpegCodec(JpegOptions(subsampling=subsampling))
     other = JpegCodec(JpegOptions(subsampling=subsampling, progressive=progressive, optimize=optimize))
@@ -179,11 +175,7 @@ def scan_bytes_by_walking(data: bytes) -> int:
     position, inside, count = 2, False, 0
     while position < len(data):
         if inside:
-            if (
-                data[position] == 0xFF
-                and data[position + 1] != 0x00
-                and not 0xD0 <= data[position + 1] <= 0xD7
-            ):
+            if data[position] == 0xFF and data[position + 1] != 0x00 and not 0xD0 <= data[position + 1] <= 0xD7:
                 inside = False
                 continue
             count += 1

@@ -119,9 +119,7 @@ def test_labels_outside_the_map_are_errors_by_default(tmp_path: Path) -> None:
         (0, {"label_map": {255: 1}}, [0, 0, 0, 1]),
     ],
 )
-def test_other_labels(
-    tmp_path: Path, other: str | int, options: dict[str, object], expected: list[int]
-) -> None:
+def test_other_labels(tmp_path: Path, other: str | int, options: dict[str, object], expected: list[int]) -> None:
     assert with_labels(tmp_path, [0, 1, 9, 255], other=other, **options).tolist() == expected
 
 
@@ -142,9 +140,7 @@ def test_other_labels(
 )
 def test_options_that_cannot_be(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        FolderSegmentationOptions.model_validate(
-            {"images": "i", "labels": "l", "classes": ("a", "b"), **options}
-        )
+        FolderSegmentationOptions.model_validate({"images": "i", "labels": "l", "classes": ("a", "b"), **options})
 
 
 def test_no_class_has_the_number_that_marks_unknown_labels() -> None:
@@ -156,9 +152,7 @@ def test_no_class_has_the_number_that_marks_unknown_labels() -> None:
 def test_missing_labels_are_errors_by_default(tmp_path: Path) -> None:
     pairs(tmp_path)
     (tmp_path / "labels" / "p1.png").unlink()
-    with pytest.raises(
-        MissingInputError, match=r"labels/p1.png: no such label map \(1 of 3 images have none\)"
-    ):
+    with pytest.raises(MissingInputError, match=r"labels/p1.png: no such label map \(1 of 3 images have none\)"):
         folder(tmp_path)
 
 

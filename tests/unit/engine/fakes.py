@@ -90,9 +90,7 @@ class FirstChannel:
         return {}
 
 
-def pipeline(
-    data: Any, model: Any, *, batch: int = 3, threads: int = 2, concurrent: int = 2, **store: Any
-) -> Pipeline:
+def pipeline(data: Any, model: Any, *, batch: int = 3, threads: int = 2, concurrent: int = 2, **store: Any) -> Pipeline:
     sources = SourceStore(data, store.get("folder"), store.get("limit", 0))
     return Pipeline(
         model,

@@ -15,9 +15,7 @@ from pytest_lossy.engine.packed import pack, unpack
 
 dtypes = st.sampled_from(["u1", "i2", ">i4", "i8", "f2", "f4", ">f8", "?", "c8", "U3", "S2"])
 arrays = dtypes.flatmap(
-    lambda dtype: hnp.arrays(
-        np.dtype(dtype), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
-    )
+    lambda dtype: hnp.arrays(np.dtype(dtype), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
 )
 trees = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | arrays,

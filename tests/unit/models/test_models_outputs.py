@@ -56,14 +56,10 @@ def test_label_maps_are_resized_to_the_nearest_pixel_centre(
 def test_padding_is_cut_off_before_resizing() -> None:
     raw = scores(3, 8, 8)
     place = Placement(source=(20, 40), content=(16, 32), canvas=(32, 32))
-    expected = F.interpolate(raw[:, :, :4, :8], size=(20, 40), mode="bilinear", align_corners=False).argmax(
-        1
-    )[0]
+    expected = F.interpolate(raw[:, :, :4, :8], size=(20, 40), mode="bilinear", align_corners=False).argmax(1)[0]
     assert np.array_equal(LabelMaps(output())(raw, [place])[0], expected.numpy())
     labels = raw.argmax(1)
-    nearest = F.interpolate(labels[None, :, :4, :8].double(), size=(20, 40), mode="nearest-exact")[
-        0, 0
-    ].long()
+    nearest = F.interpolate(labels[None, :, :4, :8].double(), size=(20, 40), mode="nearest-exact")[0, 0].long()
     assert np.array_equal(LabelMaps(output())(labels, [place])[0], nearest.numpy())
 
 
@@ -113,9 +109,7 @@ def test_labels_that_no_class_map_can_hold() -> None:
 def test_nan_and_infinity_are_told(value: float, source: tuple[int, int]) -> None:
     raw = scores(3, 2, 2)
     raw[0, 1, 0, 0] = value
-    with pytest.raises(
-        ModelError, match="NaN or infinite class scores; check the weights and the input range"
-    ):
+    with pytest.raises(ModelError, match="NaN or infinite class scores; check the weights and the input range"):
         LabelMaps(output())(raw, [whole(source)])
 
 

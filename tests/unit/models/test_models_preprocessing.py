@@ -80,9 +80,7 @@ def test_letterbox_keeps_the_aspect_and_pads_bottom_and_right(
     expected[: content[0], : content[1]] = np.asarray(
         Image.fromarray(image).resize((content[1], content[0]), Image.Resampling.BILINEAR)
     )
-    torch.testing.assert_close(
-        batch.inputs[0], torch.from_numpy(expected).permute(2, 0, 1).float(), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(batch.inputs[0], torch.from_numpy(expected).permute(2, 0, 1).float(), atol=1e-4, rtol=0)
 
 
 def test_multiple_of_pads_bottom_and_right() -> None:
@@ -177,9 +175,7 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
     images = [picture(seed=seed) for seed in range(4)]
     together = prepared(images, size=[9, 11], mean=[0.1, 0.2, 0.3], std=[0.3, 0.2, 0.1])[0].inputs
     for index, image in enumerate(images):
-        assert torch.equal(
-            together[index], one(image, size=[9, 11], mean=[0.1, 0.2, 0.3], std=[0.3, 0.2, 0.1])
-        )
+        assert torch.equal(together[index], one(image, size=[9, 11], mean=[0.1, 0.2, 0.3], std=[0.3, 0.2, 0.1]))
 
 
 def test_sources_are_not_changed() -> None:

@@ -99,9 +99,7 @@ def test_half_precision_weights_are_widened(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_weights_that_do_not_fit(
-    tmp_path: Path, change: dict[str, torch.Tensor | None], message: str
-) -> None:
+def test_weights_that_do_not_fit(tmp_path: Path, change: dict[str, torch.Tensor | None], message: str) -> None:
     state = {name: value for name, value in {**weights(), **change}.items() if value is not None}
     save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="w.safetensors: the weights do not fit the model: .*" + message):
@@ -162,9 +160,7 @@ def test_damaged_weights_are_named(tmp_path: Path, name: str, damage: str) -> No
         load_weights(path)
 
 
-@pytest.mark.parametrize(
-    "content", [[1, 2], {"a": 1}, {0: torch.zeros(1)}, torch.zeros(2), {"state_dict": {"a": "b"}}]
-)
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {0: torch.zeros(1)}, torch.zeros(2), {"state_dict": {"a": "b"}}])
 def test_files_without_a_state_dict(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(ModelError, match=r"w.pt: holds no state dict"):

@@ -68,9 +68,7 @@ def test_references_that_lead_nowhere(tmp_path: Path, reference: str, message: s
 
 
 def test_explanations_show_the_users_frames_alone(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(
-        "def inner():\n    raise KeyError('missing')\ndef build():\n    inner()\n"
-    )
+    (tmp_path / "net.py").write_text("def inner():\n    raise KeyError('missing')\ndef build():\n    inner()\n")
     build = import_callable("./net.py:build", tmp_path)
     with pytest.raises(KeyError) as caught:
         build()

@@ -79,9 +79,7 @@ def test_no_row_holds_nan_or_infinity(number: float) -> None:
         CaseRow.model_validate({**row().model_dump(), "psnr": number})
 
 
-@pytest.mark.parametrize(
-    ("verdict", "outcome"), [("error", "failed"), ("crashed", "failed"), ("not_run", "none")]
-)
+@pytest.mark.parametrize(("verdict", "outcome"), [("error", "failed"), ("crashed", "failed"), ("not_run", "none")])
 def test_rows_of_what_was_not_measured(verdict: str, outcome: str) -> None:
     case = Case("net", "segmentation", "jpeg", "jpeg", "q", 15)
     found = error_row("id", case, "miou", "why", verdict)  # type: ignore[arg-type]

@@ -28,9 +28,7 @@ def same(first: CaseEvidence, second: CaseEvidence) -> bool:
         return False
     return all(
         list(a) == list(b)
-        and all(
-            a[name].dtype == b[name].dtype and np.array_equal(a[name], b[name], equal_nan=True) for name in a
-        )
+        and all(a[name].dtype == b[name].dtype and np.array_equal(a[name], b[name], equal_nan=True) for name in a)
         for a, b in zip(first.evidence, second.evidence, strict=True)
     )
 

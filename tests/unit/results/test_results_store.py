@@ -91,9 +91,7 @@ with store.computing("a"):
 
 @pytest.fixture
 def child(store: RunStore) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(store.folder)], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(store.folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "inside\n"
     yield process
@@ -126,9 +124,7 @@ def test_other_cases_are_not_locked(store: RunStore, child: subprocess.Popen[str
 def test_the_folder_is_locked_by_one_run(tmp_path: Path) -> None:
     first, second = ReportFolder(tmp_path / "report"), ReportFolder(tmp_path / "report")
     first.open()
-    with pytest.raises(
-        ResultsError, match="another run writes here; wait for it, or choose another --lossy-report"
-    ):
+    with pytest.raises(ResultsError, match="another run writes here; wait for it, or choose another --lossy-report"):
         second.open()
     first.close()
     second.open()
@@ -177,9 +173,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
         ReportFolder(tmp_path / "report").open()
 
 
-def test_a_folder_that_cannot_be_written_is_not_left_locked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_written_is_not_left_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, other = ReportFolder(tmp_path), ReportFolder(tmp_path)
 
     def full(descriptor: int) -> None:
@@ -217,9 +211,7 @@ def test_a_full_or_read_only_disk_keeps_the_old_file(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), fail)
-    with pytest.raises(
-        ResultsError, match=rf"a.txt: cannot be written \({os.strerror(code)}\); free space or choose"
-    ):
+    with pytest.raises(ResultsError, match=rf"a.txt: cannot be written \({os.strerror(code)}\); free space or choose"):
         write_atomically(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old"

@@ -97,7 +97,7 @@ def test_an_alias_bomb_is_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("opening", ["[", "{a: "])
 def test_deep_nesting_is_explained(tmp_path: Path, opening: str) -> None:
     closing = {"[": "]", "{a: ": "}"}[opening]
-    assert refused(tmp_path, f"task: {opening * 1100}1{closing * 1100}")
+    assert refused(tmp_path, f"task: {opening * 1050}1{closing * 1050}")
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
@@ -106,10 +106,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
 
 def test_windows_line_ends_are_fine_and_keep_lines(tmp_path: Path) -> None:
     assert index(tmp_path, GOOD.replace("\n", "\r\n")).name == "net"
-    assert (
-        "net.yaml:14: "
-        in refused(tmp_path, swapped("batch_size: 4", "batch_size: x").replace("\n", "\r\n"))[0]
-    )
+    assert "net.yaml:14: " in refused(tmp_path, swapped("batch_size: 4", "batch_size: x").replace("\n", "\r\n"))[0]
 
 
 def test_merge_keys_and_aliases_are_plain_yaml(tmp_path: Path) -> None:
@@ -229,9 +226,7 @@ def test_missing_keys(tmp_path: Path, key: str) -> None:
     del document[key]
     with (tmp_path / "net.yaml").open("w") as stream:
         YAML().dump(document, stream)
-    with pytest.raises(
-        ConfigurationError, match=f"net.yaml:1: key '{key}' is missing in the document; add it"
-    ):
+    with pytest.raises(ConfigurationError, match=f"net.yaml:1: key '{key}' is missing in the document; add it"):
         index_specs([tmp_path / "net.yaml"], tmp_path)
 
 
@@ -263,9 +258,7 @@ def test_problems_of_meaning_come_together(tmp_path: Path) -> None:
     assert any("unknown key 'rot'" in problem for problem in found)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="levels, codecs and data are only checked once the document's shape is right"
-)
+@pytest.mark.xfail(strict=True, reason="levels, codecs and data are only checked once the document's shape is right")
 def test_problems_of_shape_and_meaning_come_together(tmp_path: Path) -> None:
     text = swapped("batch_size: 4", "batchsize: 4", swapped("[95, 15]", "[950, 15]"))
     assert len(refused(tmp_path, text)) == 2
@@ -349,9 +342,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 
 
 def test_third_party_names_are_not_followed_by_indexing(tmp_path: Path) -> None:
-    text = swapped(
-        "task: segmentation", "task: nowhere.tasks:Mine", swapped("factory: ./data.py:make", "name: a.b:C")
-    )
+    text = swapped("task: segmentation", "task: nowhere.tasks:Mine", swapped("factory: ./data.py:make", "name: a.b:C"))
     assert index(tmp_path, text).spec.task == "nowhere.tasks:Mine"
 
 

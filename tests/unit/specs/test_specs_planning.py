@@ -112,13 +112,9 @@ def test_all_unknown_names_at_once(tmp_path: Path) -> None:
     assert len(message.splitlines()) == 3
 
 
-@pytest.mark.xfail(
-    strict=True, reason="of two --lossy-level flags for one codec the first is dropped without a word"
-)
+@pytest.mark.xfail(strict=True, reason="of two --lossy-level flags for one codec the first is dropped without a word")
 def test_levels_of_a_repeated_flag_add_up(tmp_path: Path) -> None:
-    found = names(
-        tmp_path, codecs=("jpeg",), levels=(LevelChoice("jpeg", (5.0,)), LevelChoice("jpeg", (10.0,)))
-    )
+    found = names(tmp_path, codecs=("jpeg",), levels=(LevelChoice("jpeg", (5.0,)), LevelChoice("jpeg", (10.0,))))
     assert found == ["clean", "jpeg-q10", "jpeg-q5"]
 
 
@@ -131,9 +127,7 @@ def thresholds(folder: Path, text: str) -> Path:
 def test_dead_rules_are_warnings_with_lines_and_errors_when_strict(tmp_path: Path) -> None:
     path = thresholds(tmp_path, "version: 1\nmodels:\n  net:\n    jpeg:\n      16: {miou: {min: 0.5}}\n")
     plan = plan_run(replace(BASE, thresholds=path), [index(tmp_path, GOOD)], tmp_path)
-    assert plan.warnings == (
-        "thresholds.yaml:5: matches no case: no net / jpeg / 16; remove the rule or correct it",
-    )
+    assert plan.warnings == ("thresholds.yaml:5: matches no case: no net / jpeg / 16; remove the rule or correct it",)
     assert "thresholds.yaml:5: matches no case" in refused(tmp_path, strict=True)
 
 
@@ -201,9 +195,9 @@ texts = st.text(max_size=6)
 
 @given(
     codecs=st.lists(texts).map(tuple),
-    levels=st.lists(
-        st.builds(LevelChoice, texts, st.lists(st.floats(allow_nan=False), max_size=3).map(tuple))
-    ).map(tuple),
+    levels=st.lists(st.builds(LevelChoice, texts, st.lists(st.floats(allow_nan=False), max_size=3).map(tuple))).map(
+        tuple
+    ),
     samples=st.none() | st.integers(1),
     strict=st.booleans(),
 )

@@ -23,9 +23,7 @@ labels = st.sampled_from([0, 1, 2, 3, IGNORED])
 
 
 @st.composite
-def data_sets(
-    draw: st.DrawFn, values: st.SearchStrategy[int] = labels
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def data_sets(draw: st.DrawFn, values: st.SearchStrategy[int] = labels) -> list[tuple[np.ndarray, np.ndarray]]:
     """(target, prediction) pairs; the pool of labels is drawn, so that classes are often absent."""
     pool = st.sampled_from(sorted(draw(st.sets(values, min_size=1))))
     pairs = []
@@ -120,9 +118,7 @@ def test_accuracies_equal_torchmetrics(pairs: list[tuple[np.ndarray, np.ndarray]
 
 @settings(max_examples=50, deadline=None)
 @given(pairs=data_sets(), data=st.data())
-def test_whole_weights_equal_repeated_samples(
-    pairs: list[tuple[np.ndarray, np.ndarray]], data: st.DataObject
-) -> None:
+def test_whole_weights_equal_repeated_samples(pairs: list[tuple[np.ndarray, np.ndarray]], data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(pairs), max_size=len(pairs)))
     found = reduced(pairs, np.array([weights], dtype=np.float64))
     # Classes averaged are those of the full set; one without ground truth in this weighting leaves it.
@@ -134,9 +130,7 @@ def test_whole_weights_equal_repeated_samples(
 
 @settings(max_examples=40, deadline=None)
 @given(pairs=data_sets(), seed=st.integers(0, 2**16))
-def test_many_weightings_equal_one_by_one_bit_for_bit(
-    pairs: list[tuple[np.ndarray, np.ndarray]], seed: int
-) -> None:
+def test_many_weightings_equal_one_by_one_bit_for_bit(pairs: list[tuple[np.ndarray, np.ndarray]], seed: int) -> None:
     weights = np.random.default_rng(seed).integers(0, 4, (7, len(pairs))).astype(np.float64)
     together = reduced(pairs, weights)
     for row in range(len(weights)):

@@ -39,19 +39,13 @@ def test_levels_exact_range_glob_any(better: int) -> None:
 @pytest.mark.parametrize("better", range(2))
 def test_models_exact_glob_any(better: int) -> None:
     for worse in range(better + 1, 3):
-        assert (
-            winner(rule(NAMES["model"][better], "*", "*", 0.9), rule(NAMES["model"][worse], "*", "*", 0.1))
-            == 0.9
-        )
+        assert winner(rule(NAMES["model"][better], "*", "*", 0.9), rule(NAMES["model"][worse], "*", "*", 0.1)) == 0.9
 
 
 @pytest.mark.parametrize("better", range(2))
 def test_codecs_exact_glob_any(better: int) -> None:
     for worse in range(better + 1, 3):
-        assert (
-            winner(rule("*", NAMES["codec"][better], "*", 0.9), rule("*", NAMES["codec"][worse], "*", 0.1))
-            == 0.9
-        )
+        assert winner(rule("*", NAMES["codec"][better], "*", 0.9), rule("*", NAMES["codec"][worse], "*", 0.1)) == 0.9
 
 
 def test_model_counts_before_codec_before_level() -> None:
@@ -95,9 +89,7 @@ def test_a_named_metric_beats_primary_at_equal_patterns_only() -> None:
 
 
 def test_slices_are_gated_beside_their_metric(tmp_path: Path) -> None:
-    thresholds = read(
-        tmp_path, 'version: 1\nmodels: {"*": {jpeg: {15: {miou: {min: 0.5}, "miou[road]": {min: 0.8}}}}}'
-    )
+    thresholds = read(tmp_path, 'version: 1\nmodels: {"*": {jpeg: {15: {miou: {min: 0.5}, "miou[road]": {min: 0.8}}}}}')
     assert limits(thresholds, case()) == {"miou.min": 0.5, "miou[road].min": 0.8}
 
 
@@ -149,9 +141,7 @@ def test_names_are_compared_with_case() -> None:
 
 def test_equally_specific_rules_that_disagree_are_refused() -> None:
     thresholds = Thresholds((rule("seg*", "*", "*", 0.5), rule("*ini", "*", "*", 0.6)))
-    with pytest.raises(
-        ConfigurationError, match=r"thresholds.yaml:600: miou.min of segnet-mini::jpeg-q15 .* line 500"
-    ):
+    with pytest.raises(ConfigurationError, match=r"thresholds.yaml:600: miou.min of segnet-mini::jpeg-q15 .* line 500"):
         gates(thresholds, case())
 
 

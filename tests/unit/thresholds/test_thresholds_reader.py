@@ -124,9 +124,7 @@ def test_percentages(tmp_path: Path, limit: str, number: float) -> None:
     assert limits(thresholds, case()) == {"miou.max_drop": number}
 
 
-@pytest.mark.parametrize(
-    "limit", ["5 percent", "'%'", "five", "1e", "''", "null", "[5]", "{a: 1}", "true", "5%%"]
-)
+@pytest.mark.parametrize("limit", ["5 percent", "'%'", "five", "1e", "''", "null", "[5]", "{a: 1}", "true", "5%%"])
 def test_limits_that_are_no_numbers(tmp_path: Path, limit: str) -> None:
     message = refused(tmp_path, gate("15", f"{{miou: {{min: {limit}}}}}"))
     assert message.startswith("thresholds.yaml:5: min: ")
@@ -192,9 +190,7 @@ def test_levels_are_numbers_however_written(tmp_path: Path, written: str, level:
 
 def test_the_knee_is_not_gated_in_this_version(tmp_path: Path) -> None:
     message = refused(tmp_path, gate("knee", "{no_milder_than: 20}"))
-    assert message == (
-        "thresholds.yaml:5: gates on the knee are not available in this version; gate levels instead"
-    )
+    assert message == ("thresholds.yaml:5: gates on the knee are not available in this version; gate levels instead")
 
 
 @pytest.mark.parametrize("bound", ["max_drop: 5%", "max_loss: 0.1"])
@@ -240,9 +236,7 @@ def test_duplicate_keys_are_refused_with_their_line(tmp_path: Path) -> None:
 
 
 def test_one_level_spelt_twice_with_other_limits_is_refused(tmp_path: Path) -> None:
-    thresholds = read(
-        tmp_path, "version: 1\nmodels: {'*': {jpeg: {15: {miou: {min: 1}}, '15': {miou: {min: 2}}}}}"
-    )
+    thresholds = read(tmp_path, "version: 1\nmodels: {'*': {jpeg: {15: {miou: {min: 1}}, '15': {miou: {min: 2}}}}}")
     with pytest.raises(ConfigurationError, match="also set by line"):
         limits(thresholds, case())
 

@@ -52,9 +52,7 @@ QUANTITIES = {"min": "value", "max": "value", "max_drop": "retention", "max_loss
 
 
 @pytest.mark.parametrize(("bound", "limit", "low", "point", "high", "verdict", "met"), TABLE)
-def test_judge(
-    bound: str, limit: float, low: float, point: float, high: float, verdict: str, met: bool
-) -> None:
+def test_judge(bound: str, limit: float, low: float, point: float, high: float, verdict: str, met: bool) -> None:
     result = judge(gate(bound, limit), metric(QUANTITIES[bound], low, point, high))
     assert (result.verdict, result.met) == (verdict, met)
     assert (result.low, result.observed, result.high) == (low, point, high)

@@ -1,0 +1,46 @@
+# `make demo` and `make test` do all the set-up on a fresh machine: a virtual environment in .venv, nothing outside it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test install lint types unit schemas train clean help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+install: $(VENV)/.installed  ## install the package and the development tools into .venv
+
+# Exit status 1 means that gates were missed, which the suite's thresholds.yaml shows on purpose at severe levels.
+demo: install  ## run the reference suite under JPEG and say where the report is
+	@$(BIN)/pytest --lossy-codec=jpeg; status=$$?; \
+	if [ $$status -gt 1 ]; then exit $$status; fi; \
+	echo; echo "Open the report: $(CURDIR)/lossy-report/index.html"
+
+test: install lint types unit  ## lint, type-check and run every test
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+unit: install
+	$(BIN)/pytest -n 2 --maxfail=20
+
+schemas: install  ## write the JSON Schemas that editors and tests read
+	for name in spec thresholds results; do \
+	  $(BIN)/pytest-lossy schema $$name > pytest_lossy/schemas/$$name.schema.json; \
+	done
+
+train: install  ## train the reference suite's SegNet again (writes model_specs/weights/)
+	$(BIN)/python model_specs/train_segnet.py
+
+clean:  ## remove what the targets above made
+	rm -rf $(VENV) lossy-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
