@@ -53,7 +53,8 @@ def test_the_three_steps(tmp_path: Path) -> None:
 def test_every_flag_is_explained(request: pytest.FixtureRequest) -> None:
     known = {
         name
-        for option in request.config._parser._anonymous.options + [o for g in request.config._parser._groups for o in g.options]
+        for option in request.config._parser._anonymous.options
+        + [o for g in request.config._parser._groups for o in g.options]
         for name in option.names()
         if name.startswith("--lossy-")
     }
