@@ -58,9 +58,7 @@ def spectral_slopes(luma: npt.NDArray[np.float64]) -> tuple[float, float]:
     which = np.digitize(radius.ravel(), edges)
     mean = np.array([power.ravel()[which == k].mean() for k in range(1, len(edges))])
     centre = np.sqrt(edges[:-1] * edges[1:])
-    fits = [
-        np.polyfit(np.log(centre[keep]), np.log(mean[keep]), 1)[0] for keep in (centre > 0, centre > 0.15)
-    ]
+    fits = [np.polyfit(np.log(centre[keep]), np.log(mean[keep]), 1)[0] for keep in (centre > 0, centre > 0.15)]
     return float(fits[0]), float(fits[1])
 
 
@@ -91,9 +89,7 @@ def medians(images: Iterable[npt.NDArray[np.uint8]]) -> dict[str, float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Statistics of mini-world frames beside photographs.")
-    parser.add_argument(
-        "folders", nargs="*", metavar="NAME=FOLDER", help="folders of real images to compare with"
-    )
+    parser.add_argument("folders", nargs="*", metavar="NAME=FOLDER", help="folders of real images to compare with")
     parser.add_argument("--count", type=int, default=60, help="pictures per row (default: 60)")
     parser.add_argument("--size", default="256x192", help="WIDTHxHEIGHT (default: 256x192)")
     arguments = parser.parse_args()

@@ -63,9 +63,7 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
     A class's frequency is its share of the pixels of those images that contain it. The root keeps rare
     classes from flooding the picture with false positives.
     """
-    counts = torch.stack(
-        [torch.bincount(image.flatten().long(), minlength=256)[:classes] for image in labels]
-    ).double()
+    counts = torch.stack([torch.bincount(image.flatten().long(), minlength=256)[:classes] for image in labels]).double()
     present = (counts > 0).double() * labels[0].numel()
     frequency = counts.sum(0) / present.sum(0).clamp(min=1)
     return (frequency.median() / frequency.clamp(min=1e-6)).sqrt().float()
@@ -84,9 +82,7 @@ def batch(images: Tensor, labels: Tensor, iteration: int, seed: int) -> tuple[Te
     h, w = min(CROP[0], height), min(CROP[1], width)
     top = torch.randint(height - h + 1, (BATCH,), generator=random).tolist()
     left = torch.randint(width - w + 1, (BATCH,), generator=random).tolist()
-    places = [
-        (i, slice(y, y + h), slice(x, x + w)) for i, y, x in zip(chosen.tolist(), top, left, strict=True)
-    ]
+    places = [(i, slice(y, y + h), slice(x, x + w)) for i, y, x in zip(chosen.tolist(), top, left, strict=True)]
     pixels = torch.stack([images[i, :, rows, columns] for i, rows, columns in places]).float()
     target = torch.stack([labels[i, rows, columns] for i, rows, columns in places]).long()
     pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
@@ -111,9 +107,7 @@ def compressed(image: Tensor, quality: int) -> Tensor:
 
 
 @torch.no_grad()
-def mean_iou(
-    model: nn.Module, images: Tensor, labels: Tensor, classes: int, device: str
-) -> tuple[float, Tensor]:
+def mean_iou(model: nn.Module, images: Tensor, labels: Tensor, classes: int, device: str) -> tuple[float, Tensor]:
     """Global mIoU over the classes with ground truth, and the IoU of each class."""
     model.eval()
     confusion = torch.zeros(classes, classes, dtype=torch.int64)
@@ -159,9 +153,7 @@ def train(arguments: argparse.Namespace) -> nn.Module:
         pixels, target = batch(images, labels, iteration, arguments.seed)
         inputs = normalise(pixels.to(arguments.device)).contiguous(memory_format=torch.channels_last)
         scores = model(inputs)
-        loss = functional.cross_entropy(
-            scores, target.to(arguments.device), weight=weights, ignore_index=IGNORED
-        )
+        loss = functional.cross_entropy(scores, target.to(arguments.device), weight=weights, ignore_index=IGNORED)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -65,18 +65,14 @@ def assemble(
     rows = [_row(store, node_id, case, interrupted=interrupted) for node_id, _, case in planned]
     specs = list({spec.name: spec for _, spec, _ in planned}.values())
     have_clean = {row.model for row in rows if row.level is None}
-    references = [
-        store.read_row(spec.clean.slug, "references") for spec in specs if spec.name not in have_clean
-    ]
+    references = [store.read_row(spec.clean.slug, "references") for spec in specs if spec.name not in have_clean]
     rows = _in_order([*rows, *(row for row in references if row is not None)], specs)
     models = [_model(store, spec) for spec in specs]
     not_run = any(row.verdict == "not_run" and not row.error for row in rows)
     warnings = list(plan.warnings)
     for model in models:
         warnings += [f"{model.name}: {note}" for note in model.data.notes]
-        warnings += sorted(
-            {f"{model.name}: {note}" for row in rows if row.model == model.name for note in row.notes}
-        )
+        warnings += sorted({f"{model.name}: {note}" for row in rows if row.model == model.name for note in row.notes})
     return ResultsDocument(
         run=RunInfo(
             started=started.isoformat(timespec="seconds"),
@@ -114,9 +110,7 @@ def _row(store: RunStore, node_id: str, case: Case, *, interrupted: bool) -> Cas
     if row is not None:
         return row
     if store.was_started(case.slug) and not interrupted:
-        return error_row(
-            node_id, case, "", "the process that ran this case died; run it alone to see why", "crashed"
-        )
+        return error_row(node_id, case, "", "the process that ran this case died; run it alone to see why", "crashed")
     return error_row(node_id, case, "", "", "not_run").model_copy(update={"error": None})
 
 

@@ -41,8 +41,8 @@ class Case:
 
     @property
     def slug(self) -> str:
-        """Unique name of the case's files; models and cases match ``[A-Za-z0-9._-]+``."""
-        return f"{self.model}--{self.name}"
+        """Unique name of the case's files: models and labels match ``[A-Za-z0-9._-]+``, so ``@`` separates them."""
+        return f"{self.model}@{self.name}"
 
     @property
     def is_clean(self) -> bool:

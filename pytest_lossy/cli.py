@@ -67,9 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(run=_schema)
     report = commands.add_parser("report", help="rebuild index.html and summary.md from results.json")
     report.add_argument("results", type=Path, help="a results.json")
-    report.add_argument(
-        "--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)"
-    )
+    report.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)")
     report.set_defaults(run=_report)
     return parser
 

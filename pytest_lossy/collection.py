@@ -62,9 +62,7 @@ class ModelCollector(pytest.Collector):
         """The model's cases, clean first, then each codec mild to severe."""
         plans = {plan.label: plan for plan in selected_plans(self.spec, self.run.settings)}
         for case in plan_cases(self.spec, self.run.settings):
-            item: LossyItem = LossyItem.from_parent(
-                self, name=case.name, case=case, plan=plans.get(case.label)
-            )
+            item: LossyItem = LossyItem.from_parent(self, name=case.name, case=case, plan=plans.get(case.label))
             yield item
 
     def setup(self) -> None:
@@ -77,9 +75,7 @@ class ModelCollector(pytest.Collector):
         except LossyError as error:
             self.load_error = error
             info = unloaded_info(self.spec, str(error))
-        with contextlib.suppress(
-            ResultsError
-        ):  # a full disk is told by the first case that cannot store its row
+        with contextlib.suppress(ResultsError):  # a full disk is told by the first case that cannot store its row
             self.run.store.write_model(self.spec.name, info)
 
     def teardown(self) -> None:
@@ -100,16 +96,12 @@ class ModelCollector(pytest.Collector):
 class LossyItem(pytest.Item):
     """One case."""
 
-    def __init__(
-        self, name: str, parent: ModelCollector, case: Case, plan: CodecPlan | None, **kwargs: Any
-    ) -> None:
+    def __init__(self, name: str, parent: ModelCollector, case: Case, plan: CodecPlan | None, **kwargs: Any) -> None:
         super().__init__(name, parent, **kwargs)
         self.case, self.plan, self.collector = case, plan, parent
         self.run = parent.run
         self.add_marker(
-            pytest.mark.lossy(
-                model=case.model, task=case.task, codec=case.label, level=_marker_level(case.level)
-            )
+            pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=_marker_level(case.level))
         )
 
     def setup(self) -> None:
@@ -145,9 +137,7 @@ class LossyItem(pytest.Item):
         if failure is not None:
             # Outside the handler: pytest would print the handled error above ours.
             verdict = failure.verdict if isinstance(failure, CaseFailureError) else "error"
-            with contextlib.suppress(
-                ResultsError
-            ):  # the failure itself matters more than that its row is lost
+            with contextlib.suppress(ResultsError):  # the failure itself matters more than that its row is lost
                 self.run.store.write_row(self.case.slug, self._error_row(str(failure), verdict))
             pytest.fail(f"{self.case.model} {self.name}: {failure}", pytrace=False)
         self._write(row)
@@ -179,9 +169,7 @@ class LossyItem(pytest.Item):
                 f"{row.primary}_high": metric.high,
                 "retention": metric.retention,
             }
-        self.user_properties.extend(
-            (f"lossy_{name}", value) for name, value in values.items() if value is not None
-        )
+        self.user_properties.extend((f"lossy_{name}", value) for name, value in values.items() if value is not None)
 
 
 def _problem_of(action: Callable[[], None]) -> str | None:

@@ -32,15 +32,9 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="CODEC:LEVEL[,LEVEL]",
         help="levels instead of the specs', for example jpeg:5,10,15; repeatable",
     )
-    group.addoption(
-        "--lossy-model", action="append", metavar="GLOB", help="only models whose name matches; repeatable"
-    )
-    group.addoption(
-        "--lossy-task", action="append", metavar="NAME", help="only models of this task; repeatable"
-    )
-    group.addoption(
-        "--lossy-specs", metavar="PATH", help=f"folder of specs, or one spec (default: {DEFAULT_SPECS})"
-    )
+    group.addoption("--lossy-model", action="append", metavar="GLOB", help="only models whose name matches; repeatable")
+    group.addoption("--lossy-task", action="append", metavar="NAME", help="only models of this task; repeatable")
+    group.addoption("--lossy-specs", metavar="PATH", help=f"folder of specs, or one spec (default: {DEFAULT_SPECS})")
     group.addoption("--lossy-thresholds", metavar="PATH", help=f"gates (default: {DEFAULT_THRESHOLDS})")
     group.addoption(
         "--lossy-samples",
@@ -53,9 +47,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="auto, cpu, cuda or cuda:0, or a list that workers take turns in (default: auto, a GPU where there is one)",
     )
     group.addoption("--lossy-report", metavar="DIR", help=f"where results go (default: {DEFAULT_REPORT})")
-    group.addoption(
-        "--lossy-replicates", metavar="B", help=f"bootstrap replicates (default: {DEFAULT_REPLICATES})"
-    )
+    group.addoption("--lossy-replicates", metavar="B", help=f"bootstrap replicates (default: {DEFAULT_REPLICATES})")
     group.addoption(
         "--lossy-spill",
         metavar="SIZE",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
 from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_parameter
-from pytest_lossy.errors import ConfigurationError, LossyError
+from pytest_lossy.errors import ConfigurationError, LossyError, Problem
 from pytest_lossy.registry import did_you_mean
 from pytest_lossy.settings import ALL, Settings
 from pytest_lossy.specs.index import find_specs, index_specs
@@ -73,11 +73,16 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
     ]
     if settings.strict and messages:
         raise ConfigurationError("\n".join(messages))
+    clashes: list[Problem] = []
     for case in everything:
         if case.task in TASKS.builtin:
-            thresholds.gates_for(
-                case, task_primary(case.task), [metric.name for metric in task_metrics(case.task)]
-            )
+            metrics = [metric.name for metric in task_metrics(case.task)]
+            try:
+                thresholds.gates_for(case, task_primary(case.task), metrics)
+            except ConfigurationError as error:
+                clashes += error.problems
+    if clashes:
+        raise ConfigurationError(clashes)
     return Plan(tuple(specs), thresholds, tuple(warnings + messages))
 
 
@@ -104,9 +109,11 @@ def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ..
             elif name in CODECS:
                 grid = codec_levels(name)
                 chosen.append(CodecPlan(name, name, codec_parameter(name), {}, grid.default, grid))
-    overrides = {choice.label: choice.levels for choice in settings.levels}
+    overrides: dict[str, list[float]] = {}
+    for choice in settings.levels:  # repeated flags for one codec add up
+        overrides.setdefault(choice.label, []).extend(choice.levels)
     return tuple(
-        replace(plan, levels=tuple(sorted(overrides[plan.label], key=plan.grid.severity)))
+        replace(plan, levels=tuple(sorted(set(overrides[plan.label]), key=plan.grid.severity)))
         if plan.label in overrides
         else plan
         for plan in chosen
@@ -128,9 +135,7 @@ def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
     codec_of = {plan.label: plan.codec_name for spec in specs for plan in spec.plans}
     for choice in settings.levels:
         if choice.label not in labels:
-            problems.append(
-                f"--lossy-level: unknown codec '{choice.label}'; {did_you_mean(choice.label, labels)}"
-            )
+            problems.append(f"--lossy-level: unknown codec '{choice.label}'; {did_you_mean(choice.label, labels)}")
             continue
         try:
             grid = codec_levels(codec_of.get(choice.label, choice.label))
@@ -140,9 +145,7 @@ def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
         for level in choice.levels:
             wrong = grid.problem(level)
             if wrong:
-                problems.append(
-                    f"--lossy-level: {choice.label}: {wrong}; choose {grid.minimum:g}..{grid.maximum:g}"
-                )
+                problems.append(f"--lossy-level: {choice.label}: {wrong}; choose {grid.minimum:g}..{grid.maximum:g}")
     names = [spec.name for spec in specs]
     for pattern in settings.models:
         if names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
@@ -156,9 +159,7 @@ def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
     return problems
 
 
-def _read_thresholds(
-    settings: Settings, specs: list[IndexedSpec], root: Path
-) -> tuple[Thresholds, list[str]]:
+def _read_thresholds(settings: Settings, specs: list[IndexedSpec], root: Path) -> tuple[Thresholds, list[str]]:
     path = settings.thresholds
     if not path.exists() and not settings.thresholds_given:
         return Thresholds(), [f"there is no {path.name}: every case is ungated; write one, see the README"]

@@ -50,9 +50,7 @@ class ProgressWriter:
 class StatusLine:
     """A thread of the controller that shows the notes of all processes."""
 
-    def __init__(
-        self, stream: TextIO, reporter: pytest.TerminalReporter, run: Run, *, terminal: bool
-    ) -> None:
+    def __init__(self, stream: TextIO, reporter: pytest.TerminalReporter, run: Run, *, terminal: bool) -> None:
         self._stream, self._reporter, self._run, self._terminal = stream, reporter, run, terminal
         self._stop = threading.Event()
         self._drawn = False

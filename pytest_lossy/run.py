@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -32,9 +33,7 @@ __all__ = ["Run"]
 class Run:
     """Made by :meth:`on_controller` or, in an xdist worker, by :meth:`in_worker`."""
 
-    def __init__(
-        self, settings: Settings, plan: Plan, root: Path, *, worker: str | None, workers: int
-    ) -> None:
+    def __init__(self, settings: Settings, plan: Plan, root: Path, *, worker: str | None, workers: int) -> None:
         self.settings, self.plan, self.root = settings, plan, root
         self.worker, self.workers = worker, workers
         self.folder = ReportFolder(settings.report)
@@ -76,9 +75,7 @@ class Run:
         """Restore what the controller froze; the specs are read again, since they hold no results."""
         frozen = config.workerinput["lossy"]  # type: ignore[attr-defined]
         settings = Settings.deserialise(frozen["settings"])
-        specs = read_specs(
-            settings, [Path(path) for path in frozen["specs"]], config.rootpath, required=False
-        )
+        specs = read_specs(settings, [Path(path) for path in frozen["specs"]], config.rootpath, required=False)
         plan = Plan(tuple(specs), Thresholds.deserialise(frozen["thresholds"]), ())
         run = cls(
             settings,
@@ -222,10 +219,13 @@ class Run:
             command=command_line(sys.argv),
         )
         # The numbers first: a page that cannot be drawn must not cost the run.
-        self.folder.publish("results.json", (document.model_dump_json(indent=1) + "\n").encode())
+        self.folder.publish(
+            "results.json",
+            _utf8(json.dumps(document.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
+        )
         self._published = [("results", self.folder.root / "results.json")]
-        self.folder.write("summary.md", render_markdown(document).encode())
-        self.folder.write("index.html", render_html(document).encode())
+        self.folder.write("summary.md", _utf8(render_markdown(document)))
+        self.folder.write("index.html", _utf8(render_html(document)))
         self._published.insert(0, ("report", self.folder.root / "index.html"))
         return document
 
@@ -245,6 +245,11 @@ class Run:
         if self.spill is not None:
             shutil.rmtree(self.spill, ignore_errors=True)
             self.spill = None
+
+
+def _utf8(text: str) -> bytes:
+    """Encode text that may hold file names which are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -117,9 +117,7 @@ def parse_settings(config: pytest.Config) -> Settings:
 
 def _names(values: list[str] | None) -> tuple[str, ...]:
     """Repeated and comma-separated values in order, each once."""
-    return tuple(
-        dict.fromkeys(name.strip() for value in values or () for name in value.split(",") if name.strip())
-    )
+    return tuple(dict.fromkeys(name.strip() for value in values or () for name in value.split(",") if name.strip()))
 
 
 class _Reader:
@@ -190,9 +188,7 @@ class _Reader:
             except ValueError:
                 levels = ()
             if not colon or not label or not levels or not all(abs(level) < float("inf") for level in levels):
-                self.problems.append(
-                    f"--lossy-level: {value!r} is not CODEC:LEVEL[,LEVEL]; write jpeg:5,10,15"
-                )
+                self.problems.append(f"--lossy-level: {value!r} is not CODEC:LEVEL[,LEVEL]; write jpeg:5,10,15")
             else:
                 choices.append(LevelChoice(label.strip(), levels))
         return tuple(choices)

@@ -69,11 +69,7 @@ def _load_file(path: Path) -> Any:
 
 def explain_exception(error: BaseException) -> str:
     """The error and the user's own frames that led to it, innermost last; none of this package's."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_PACKAGE)
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_PACKAGE)]
     # Frames of the standard library at the front are the thread pool that called us.
     while frames and "concurrent/futures" in frames[0].filename:
         frames.pop(0)

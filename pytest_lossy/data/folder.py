@@ -148,8 +148,8 @@ class FolderSegmentationOptions(BaseModel):
     def lookup(self) -> npt.NDArray[np.uint8] | None:
         """(65536,) uint8: stored label -> class, None where no mapping is declared.
 
-        Labels outside the mapping keep their value where ``other`` is ``error`` and they are classes; the rest become
-        254, which no class can be, so that loading names them.
+        With a mapping, ``other`` says what the labels outside it become; where that is an error they become 254, which no
+        class can be, so that loading names them. 255 stays 255 unless it is mapped.
         """
         if self.label_map is None and self.other == "error":
             return None

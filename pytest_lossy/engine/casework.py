@@ -52,9 +52,7 @@ class CaseContext:
     progress: ProgressOfCase | None = None
 
 
-def run_case(
-    node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRuntime, context: CaseContext
-) -> CaseRow:
+def run_case(node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRuntime, context: CaseContext) -> CaseRow:
     """Evaluate and judge one case.
 
     Args:
@@ -82,9 +80,7 @@ def run_case(
         higher_is_better=runtime.higher_is_better(),
         confidence=context.thresholds.defaults.confidence,
     )
-    gates = context.thresholds.gates_for(
-        case, runtime.task.primary, [metric.name for metric in runtime.task.metrics]
-    )
+    gates = context.thresholds.gates_for(case, runtime.task.primary, [metric.name for metric in runtime.task.metrics])
     unknown = [gate for gate in gates if gate.metric not in metrics]
     if unknown:
         gate = unknown[0]
@@ -109,9 +105,7 @@ def run_case(
     )
 
 
-def reference_row(
-    node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, context: CaseContext
-) -> CaseRow:
+def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, context: CaseContext) -> CaseRow:
     """The row of a clean case that had to be computed although no item asked for it."""
     clean = runtime.clean or _measure(evidence, runtime, context)
     metrics = compare(
@@ -174,26 +168,20 @@ def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidenc
         try:
             evidence = _evidence(case, None, runtime, context, own=False)
         except CaseFailureError as error:
-            raise CaseFailureError(
-                f"the clean case, which every level is compared with, failed: {error}"
-            ) from None
+            raise CaseFailureError(f"the clean case, which every level is compared with, failed: {error}") from None
         if evidence.ids != paired_with.ids:
             raise CaseFailureError(
                 "the clean case has other samples than this one; the data set changed during the run"
             )
         runtime.clean = _measure(evidence, runtime, context)
         if not context.store.was_started(case.slug):
-            row = reference_row(
-                f"{runtime.spec.shown}::{case.model}::{case.name}", runtime, evidence, context
-            )
+            row = reference_row(f"{runtime.spec.shown}::{case.model}::{case.name}", runtime, evidence, context)
             context.store.write_reference(case.slug, row)
     return runtime.clean
 
 
 def _measure(evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext) -> Replicates:
-    return measure(
-        lambda weights: runtime.task.reduce(evidence.evidence, weights), evidence.groups, context.replicates
-    )
+    return measure(lambda weights: runtime.task.reduce(evidence.evidence, weights), evidence.groups, context.replicates)
 
 
 def _row(node_id: str, case: Case, evidence: CaseEvidence, **fields: object) -> CaseRow:
@@ -214,9 +202,7 @@ def _row(node_id: str, case: Case, evidence: CaseEvidence, **fields: object) -> 
             "header_share": None if case.is_clean or not bits else headers / bits,
             "psnr": None
             if case.is_clean
-            else mean_psnr(
-                [cost.squared_error for cost in evidence.costs], [cost.pixels for cost in evidence.costs]
-            ),
+            else mean_psnr([cost.squared_error for cost in evidence.costs], [cost.pixels for cost in evidence.costs]),
             "samples": len(evidence),
             "batch_size": evidence.meta.get("batch_size"),
             "notes": [*evidence.meta.get("notes", []), *unit_notes(evidence.groups)],

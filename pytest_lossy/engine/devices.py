@@ -32,9 +32,7 @@ def choose_device(requested: Sequence[str], worker: int) -> str:
     if name == "cuda":
         name = f"cuda:{worker % max(1, available)}"
     if name.startswith("cuda") and int(name.partition(":")[2]) >= available:
-        raise ModelError(
-            f"--lossy-device={name}: this process sees {available} CUDA devices; choose another, or 'cpu'"
-        )
+        raise ModelError(f"--lossy-device={name}: this process sees {available} CUDA devices; choose another, or 'cpu'")
     return name
 
 

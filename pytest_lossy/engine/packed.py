@@ -1,7 +1,8 @@
 """Nested builtins and arrays as one flat file that can be memory-mapped: the spill format of decoded sources.
 
 Layout: 8 bytes little-endian length of the header, the header (JSON), padding to 64 bytes, then the arrays, each aligned
-to 64 bytes. In the header an array is ``{"__array__": [dtype, shape, offset]}`` with offsets from the first array.
+to 64 bytes. In the header an array is ``{"__array__": [dtype, shape, offset]}`` with offsets from the first array, a tuple
+``{"__tuple__": [...]}``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __all__ = ["pack", "unpack"]
 
 _ALIGNMENT = 64
 _ARRAY = "__array__"
+_TUPLE = "__tuple__"
 
 
 def pack(tree: Any) -> bytes:
@@ -42,10 +44,13 @@ def pack(tree: Any) -> bytes:
         if isinstance(node, Mapping):
             if not all(isinstance(key, str) for key in node):
                 raise TypeError("keys must be text")
-            if _ARRAY in node:
-                raise TypeError(f"the key {_ARRAY!r} is taken")
+            taken = {_ARRAY, _TUPLE} & set(node)
+            if taken:
+                raise TypeError(f"the key {taken.pop()!r} is taken")
             return {key: plain(value) for key, value in node.items()}
-        if isinstance(node, list | tuple):
+        if isinstance(node, tuple):
+            return {_TUPLE: [plain(value) for value in node]}
+        if isinstance(node, list):
             return [plain(value) for value in node]
         if node is None or isinstance(node, str | int | float | bool):
             return node
@@ -64,7 +69,7 @@ def pack(tree: Any) -> bytes:
 
 
 def unpack(path: Path) -> Any:
-    """Map a packed file into memory; arrays are read-only views of it, tuples have become lists.
+    """Map a packed file into memory; arrays are read-only views of it.
 
     Raises:
         OSError: the file cannot be read.
@@ -87,6 +92,8 @@ def unpack(path: Path) -> Any:
                 if first + size > len(mapped):
                     raise ValueError("shorter than its arrays")
                 return np.asarray(mapped[first : first + size]).view(kind).reshape(shape)
+            if _TUPLE in node:
+                return tuple(restore(value) for value in node[_TUPLE])
             return {key: restore(value) for key, value in node.items()}
         if isinstance(node, list):
             return [restore(value) for value in node]

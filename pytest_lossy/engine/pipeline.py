@@ -20,7 +20,7 @@ import torch
 from pytest_lossy.codecs.base import Codec, UInt8Array, round_trip
 from pytest_lossy.data.base import Sample
 from pytest_lossy.engine.sources import LoadedSample, SourceStore
-from pytest_lossy.errors import CodecError, LossyError, ModelError
+from pytest_lossy.errors import CodecError, DataError, LossyError, ModelError
 from pytest_lossy.models.base import Model, Prediction
 from pytest_lossy.results.evidence import CaseEvidence, SampleCost
 from pytest_lossy.tasks.base import Evidence, Task
@@ -76,9 +76,7 @@ class Pipeline:
         self._fitting = batch_size
         """The batch size that fits GPU memory, lowered when one did not."""
 
-    def evaluate(
-        self, codec: Codec | None, level: float | None, progress: Progress | None = None
-    ) -> CaseEvidence:
+    def evaluate(self, codec: Codec | None, level: float | None, progress: Progress | None = None) -> CaseEvidence:
         """Evaluate every sample once.
 
         Args:
@@ -90,8 +88,7 @@ class Pipeline:
             LossyError: a sample, the codec or the model failed; of several failures the first in the data's order.
         """
         batches = [
-            self._indices[start : start + self._batch_size]
-            for start in range(0, len(self._indices), self._batch_size)
+            self._indices[start : start + self._batch_size] for start in range(0, len(self._indices), self._batch_size)
         ]
         stop = threading.Event()
 
@@ -156,9 +153,7 @@ class Pipeline:
             except LossyError as error:
                 raise type(error)(f"{error} [{_names(samples[part])}]") from None
             except Exception as error:  # noqa: BLE001  a user's model may raise anything
-                raise ModelError(
-                    f"the model raised {explain_exception(error)}\n  on {_names(samples[part])}"
-                ) from None
+                raise ModelError(f"the model raised {explain_exception(error)}\n  on {_names(samples[part])}") from None
             if len(answer) != len(contexts):
                 raise ModelError(
                     f"the model returned {len(answer)} predictions for {len(contexts)} samples "
@@ -168,10 +163,15 @@ class Pipeline:
         return predictions
 
     def _score(self, prediction: Prediction, sample: Sample) -> Evidence:
-        wrong = self._task.check(prediction, sample.target)
-        if wrong:
-            raise ModelError(f"{wrong} [{sample.id}]")
-        return self._task.evidence(prediction, sample.target)
+        try:
+            wrong = self._task.check(prediction, sample.target)
+            if wrong is None:
+                return self._task.evidence(prediction, sample.target)
+        except LossyError as error:
+            raise type(error)(f"{error} [{sample.id}]") from None
+        except Exception as error:  # noqa: BLE001  a third-party task or target may be anything
+            raise DataError(f"task '{self._task.name}' raised {explain_exception(error)}\n  on {sample.id}") from None
+        raise ModelError(f"{wrong} [{sample.id}]")
 
 
 def _one_torch_thread() -> None:
@@ -196,9 +196,7 @@ def _follow(futures: list[Future[list[_Scored]]], sizes: list[int], progress: Pr
             return
 
 
-def _compress(
-    loaded: LoadedSample, codec: Codec | None, level: float | None
-) -> tuple[UInt8Array, SampleCost]:
+def _compress(loaded: LoadedSample, codec: Codec | None, level: float | None) -> tuple[UInt8Array, SampleCost]:
     media = loaded.sample.media
     pixels = int(np.prod(media.shape[:-1]))
     if codec is None or level is None:
@@ -209,9 +207,7 @@ def _compress(
     except LossyError as error:
         raise CodecError(f"{error} [{loaded.sample.id}]") from None
     except Exception as error:  # noqa: BLE001  a third-party codec may raise anything
-        raise CodecError(
-            f"codec '{codec.name}' raised {explain_exception(error)}\n  on {loaded.sample.id}"
-        ) from None
+        raise CodecError(f"codec '{codec.name}' raised {explain_exception(error)}\n  on {loaded.sample.id}") from None
     if result.media.shape != media.shape or result.media.dtype != np.uint8:
         raise CodecError(
             f"codec '{codec.name}' returned {result.media.dtype} {result.media.shape} for uint8 {media.shape} "
@@ -232,9 +228,7 @@ def squared_error(first: UInt8Array, second: UInt8Array) -> int:
     total = 0
     for start in range(0, len(rows_a), step):
         difference = np.subtract(rows_a[start : start + step], rows_b[start : start + step], dtype=np.int16)
-        flat = difference.ravel().astype(
-            np.float64
-        )  # sums of whole numbers below 2**53 are exact in any order
+        flat = difference.ravel().astype(np.float64)  # sums of whole numbers below 2**53 are exact in any order
         total += int(flat @ flat)
     return total
 

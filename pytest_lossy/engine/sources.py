@@ -72,9 +72,7 @@ class SourceStore:
         except DataError:
             raise
         except Exception as error:  # noqa: BLE001  a user's data set may raise anything
-            raise DataError(
-                f"sample {index} of '{self._dataset.name}' raised {explain_exception(error)}"
-            ) from None
+            raise DataError(f"sample {index} of '{self._dataset.name}' raised {explain_exception(error)}") from None
         media = getattr(sample, "media", None)
         shape: tuple[int, ...] = getattr(media, "shape", ())
         if (

@@ -21,9 +21,7 @@ class InputSection(_Section):
 
     size: Annotated[
         int | tuple[int, int] | None,
-        Field(
-            description="[height, width] or one side of a square, in pixels; omit to keep the source's size"
-        ),
+        Field(description="[height, width] or one side of a square, in pixels; omit to keep the source's size"),
     ] = None
     resize: Annotated[
         Literal["stretch", "letterbox"],
@@ -37,9 +35,7 @@ class InputSection(_Section):
     color: Literal["rgb", "bgr"] = "rgb"
     range: Annotated[
         tuple[FiniteFloat, FiniteFloat] | None,
-        Field(
-            description="what 0 and 255 become before mean and std; default [0, 1], [0, 255] for uint8 inputs"
-        ),
+        Field(description="what 0 and 255 become before mean and std; default [0, 1], [0, 255] for uint8 inputs"),
     ] = None
     mean: Annotated[tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3)] = None
     std: Annotated[tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3)] = None
@@ -78,6 +74,7 @@ class OutputSection(_Section):
         Literal["auto", "logits", "labels"],
         Field(description="segmentation: class scores (N, C, H, W), or label maps (N, H, W)"),
     ] = "auto"
+    layout: Literal["nchw", "nhwc"] | None = Field(default=None, description="of class scores; default: nhwc for litert, else nchw")
     select: Annotated[
         StrictInt | str | None, Field(description="which output: an index of a tuple or a key of a mapping")
     ] = None
@@ -119,9 +116,7 @@ class ModelSection(_Section):
         if self.torch is None and (self.weights is not None or self.kwargs):
             raise ValueError("'weights' and 'kwargs' belong to 'torch' models; remove them")
         if self.torch is not None and not re.fullmatch(r"[^:]+:[A-Za-z_][\w.]*", self.torch):
-            raise ValueError(
-                f"torch: '{self.torch}' is not of the form ./file.py:function or package.module:function"
-            )
+            raise ValueError(f"torch: '{self.torch}' is not of the form ./file.py:function or package.module:function")
         return self
 
     @property

@@ -39,6 +39,7 @@ class LiteRTNetwork:
         scale, zero_point = details[0]["quantization"]
         self.expects = Expects(
             layout=layout,
+            scores_layout="nhwc",
             dtype=np.dtype(details[0]["dtype"]).name,
             size=(shape[1], shape[2]) if layout == "nhwc" else (shape[2], shape[3]),
             scale=float(scale),
@@ -53,9 +54,7 @@ class LiteRTNetwork:
                 interpreter = self._interpreter_class(model_content=self._content, num_threads=1)
                 interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
-                raise ModelError(
-                    f"{self._path}: cannot be loaded as LiteRT ({error}); export it again"
-                ) from None
+                raise ModelError(f"{self._path}: cannot be loaded as LiteRT ({error}); export it again") from None
             self._local.interpreter = interpreter
         return self._local.interpreter
 

@@ -48,9 +48,7 @@ class NetworkModel:
         prepared = self._prepare(media, context)
         if not (isinstance(prepared, list) and prepared and isinstance(prepared[0], Batch)):
             sizes = [(image.shape[-3], image.shape[-2]) for image in media]
-            prepared = [
-                Batch(prepared, [Placement(size, size, size) for size in sizes], list(range(len(media))))
-            ]
+            prepared = [Batch(prepared, [Placement(size, size, size) for size in sizes], list(range(len(media))))]
         predictions: list[Prediction] = [None] * len(media)
         for batch in prepared:
             output = select_output(self._network(batch.inputs), self._select)
@@ -69,9 +67,7 @@ class NetworkModel:
                 f"the output function returned {type(predictions).__name__}; return a sequence, one per sample"
             ) from None
         if count != len(batch.positions):
-            raise ModelError(
-                f"{count} predictions for a batch of {len(batch.positions)}; return one per sample"
-            )
+            raise ModelError(f"{count} predictions for a batch of {len(batch.positions)}; return one per sample")
         return predictions
 
     def close(self) -> None:

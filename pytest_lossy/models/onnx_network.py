@@ -38,9 +38,7 @@ class OnnxNetwork:
         providers: list[Any] = ["CPUExecutionProvider"]
         if device.startswith("cuda"):
             if "CUDAExecutionProvider" not in ort.get_available_providers():
-                raise ModelError(
-                    "this ONNX Runtime has no CUDA provider; install onnxruntime-gpu or use a CPU device"
-                )
+                raise ModelError("this ONNX Runtime has no CUDA provider; install onnxruntime-gpu or use a CPU device")
             index = int(device.partition(":")[2] or 0)
             providers.insert(0, ("CUDAExecutionProvider", {"device_id": index}))
         try:
@@ -59,6 +57,8 @@ class OnnxNetwork:
         sides = (shape[1], shape[2]) if layout == "nhwc" else (shape[2], shape[3])
         size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None
         self.expects = Expects(layout=layout, dtype=_TYPES.get(inputs[0].type), size=size)
+        if isinstance(shape[0], int) and shape[0] != 1:
+            raise ModelError(f"{path}: fixes the batch at {shape[0]}; export it with a batch of 1 or a dynamic batch")
         self._one_at_a_time = shape[0] == 1
         self._names = [entry.name for entry in self._session.get_outputs()]
         self._details = {
@@ -73,9 +73,7 @@ class OnnxNetwork:
         array = inputs.cpu().numpy() if isinstance(inputs, torch.Tensor) else np.asarray(inputs)
         parts = [array[i : i + 1] for i in range(len(array))] if self._one_at_a_time else [array]
         runs = [self._session.run(None, {self._input: part}) for part in parts]
-        outputs = [
-            np.concatenate(arrays) if len(arrays) > 1 else arrays[0] for arrays in zip(*runs, strict=True)
-        ]
+        outputs = [np.concatenate(arrays) if len(arrays) > 1 else arrays[0] for arrays in zip(*runs, strict=True)]
         return dict(zip(self._names, outputs, strict=True))
 
     def close(self) -> None:

@@ -20,16 +20,21 @@ __all__ = ["LabelMaps", "output_decoder"]
 IGNORED = 255
 
 
-def output_decoder(task: str, section: OutputSection) -> Decode:
+def output_decoder(task: str, section: OutputSection, layout: str = "nchw") -> Decode:
     """The decoder of a task's raw output.
+
+    Args:
+        task: registered name.
+        section: the spec's ``model.output``.
+        layout: of class scores where the section names none.
 
     Raises:
         ModelError: nothing can be declared for this task.
     """
-    decoders: dict[str, Callable[[OutputSection], Decode]] = {"segmentation": LabelMaps}
+    decoders: dict[str, Callable[[OutputSection, str], Decode]] = {"segmentation": LabelMaps}
     if task not in decoders:
         raise ModelError(f"outputs of task '{task}' cannot be declared; name a 'model.output.function'")
-    return decoders[task](section)
+    return decoders[task](section, section.layout or layout)
 
 
 class LabelMaps:
@@ -41,8 +46,8 @@ class LabelMaps:
 
     takes_placements = True
 
-    def __init__(self, section: OutputSection) -> None:
-        self._kind = section.kind
+    def __init__(self, section: OutputSection, layout: str = "nchw") -> None:
+        self._kind, self._layout = section.kind, layout
         self._table = _class_table(section.class_map)
 
     def __call__(self, output: Any, placements: Sequence[Placement]) -> list[npt.NDArray[np.integer[Any]]]:
@@ -58,10 +63,10 @@ class LabelMaps:
             if tensor.ndim == 4 and 1 in (tensor.shape[1], tensor.shape[3]):
                 tensor = tensor.squeeze(1) if tensor.shape[1] == 1 else tensor.squeeze(3)
             if tensor.ndim != 3 or tensor.is_floating_point():
-                raise ModelError(
-                    f"label maps must be integers (n, h, w), got {tensor.dtype} {tuple(tensor.shape)}"
-                )
-        elif tensor.ndim != 4 or tensor.shape[1] < 2:
+                raise ModelError(f"label maps must be integers (n, h, w), got {tensor.dtype} {tuple(tensor.shape)}")
+        elif tensor.ndim == 4 and self._layout == "nhwc":
+            tensor = tensor.permute(0, 3, 1, 2)
+        if not is_labels and (tensor.ndim != 4 or tensor.shape[1] < 2):
             raise ModelError(f"class scores must be (n, C, h, w) with C >= 2, got {tuple(tensor.shape)}")
         resize = _nearest if is_labels else _best_class
         return [self._mapped(resize(one, place)) for one, place in zip(tensor, placements, strict=True)]
@@ -82,9 +87,7 @@ def _class_table(class_map: dict[int, int] | None) -> npt.NDArray[np.uint8] | No
     table = np.full(1 << 16, IGNORED, dtype=np.uint8)
     for model_class, data_class in class_map.items():
         if not 0 <= model_class < len(table) or not 0 <= data_class <= IGNORED:
-            raise ModelError(
-                f"'model.output.class_map': {model_class}: {data_class} is out of range; map to 0..255"
-            )
+            raise ModelError(f"'model.output.class_map': {model_class}: {data_class} is out of range; map to 0..255")
         table[model_class] = data_class
     return table
 
@@ -116,9 +119,7 @@ def _best_class(scores: torch.Tensor, place: Placement) -> npt.NDArray[np.intege
         scores = F.interpolate(scores.float(), size=place.source, mode="bilinear", align_corners=False)
     best, labels = scores.max(dim=1)
     if not bool(torch.isfinite(best).all()):
-        raise ModelError(
-            "the network returned NaN or infinite class scores; check the weights and the input range"
-        )
+        raise ModelError("the network returned NaN or infinite class scores; check the weights and the input range")
     dtype = torch.uint8 if scores.shape[1] <= IGNORED else torch.int32
     result: npt.NDArray[np.integer[Any]] = labels[0].to(dtype).cpu().numpy()
     return result

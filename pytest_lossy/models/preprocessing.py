@@ -30,6 +30,8 @@ class Expects:
     """What a model file says of its input; None where it says nothing."""
 
     layout: str = "nchw"
+    scores_layout: str = "nchw"
+    """Of class scores that come out."""
     dtype: str | None = None
     size: tuple[int, int] | None = None
     """(height, width), where fixed."""
@@ -135,9 +137,7 @@ class _Plan:
                 offset = tuple(o / expects.scale + expects.zero_point for o in offset)
         elif dtype is torch.int8:
             raise ModelError("an int8 input cannot take pixels as they are; declare 'model.input.range'")
-        return cls(
-            section, size or expects.size, section.layout or expects.layout, dtype, gain, offset, whole
-        )
+        return cls(section, size or expects.size, section.layout or expects.layout, dtype, gain, offset, whole)
 
     def place(self, image: UInt8Array) -> tuple[UInt8Array, Placement]:
         """Resize and pad one image (H, W, 3)."""
@@ -152,9 +152,7 @@ class _Plan:
             ratio = min(self.size[0] / source[0], self.size[1] / source[1])
             content = (max(1, round(source[0] * ratio)), max(1, round(source[1] * ratio)))
         if content != source:
-            resized = Image.fromarray(image).resize(
-                (content[1], content[0]), _FILTERS[self.section.interpolation]
-            )
+            resized = Image.fromarray(image).resize((content[1], content[0]), _FILTERS[self.section.interpolation])
             image = np.asarray(resized)
         step = self.section.multiple_of
         canvas = (-(-canvas[0] // step) * step, -(-canvas[1] // step) * step)

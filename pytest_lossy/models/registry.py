@@ -35,7 +35,7 @@ def build_model(section: ModelSection, task: str, base: Path, device: str) -> Mo
     return NetworkModel(
         network,
         prepare=prepare or declared_input(section.input, network.expects, device),
-        decode=finish or output_decoder(task, section.output),
+        decode=finish or output_decoder(task, section.output, network.expects.scores_layout),
         select=section.output.select,
     )
 
@@ -73,9 +73,7 @@ def check_sha256(path: Path, expected: str | None) -> str:
             actual = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         kind = MissingInputError if isinstance(error, FileNotFoundError) else ModelError
-        raise kind(
-            f"{path}: {error.strerror or error}; place the file there or change its path in the spec"
-        ) from None
+        raise kind(f"{path}: {error.strerror or error}; place the file there or change its path in the spec") from None
     if expected is not None and actual != expected.lower():
         raise ModelError(
             f"{path}: sha256 is {actual}, the spec says {expected.lower()}; restore the file, or update the spec if the "

@@ -92,9 +92,7 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
         ModelError: the file is damaged or holds something else.
     """
     try:
-        loaded = (
-            load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        )
+        loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (
         SafetensorError,
         pickle.UnpicklingError,
@@ -115,9 +113,7 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
     ):
-        raise ModelError(
-            f"{path}: holds no state dict (a mapping of names to tensors); save model.state_dict()"
-        )
+        raise ModelError(f"{path}: holds no state dict (a mapping of names to tensors); save model.state_dict()")
     return dict(loaded)
 
 

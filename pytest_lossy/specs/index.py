@@ -14,7 +14,7 @@ from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_options, co
 from pytest_lossy.data.registry import DATASETS, dataset_options
 from pytest_lossy.errors import ConfigurationError, LossyError, Problem
 from pytest_lossy.registry import Registry, did_you_mean, is_dotted
-from pytest_lossy.specs.schema import CodecSection, Spec
+from pytest_lossy.specs.schema import NAME, CodecSection, DataSection, Spec, expand_codec
 from pytest_lossy.specs.validation import validate
 from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
 from pytest_lossy.tasks.registry import TASKS, task_options
@@ -66,60 +66,62 @@ def _index_one(path: Path, root: Path) -> IndexedSpec:
     shown = relative_to_root(path, root)
     source = load_yaml(path, Path(shown))
     if not isinstance(source.data, dict):
-        raise ConfigurationError(
-            [source.problem((), "a spec is a mapping of keys to values; see the README")]
-        )
+        raise ConfigurationError([source.problem((), "a spec is a mapping of keys to values; see the README")])
     spec, problems = validate(Spec, source, source.data)
-    if spec is None:
-        raise ConfigurationError(problems)
-    problems += _check_names(spec, source)
-    problems += _check_task(spec, source)
-    plans: list[CodecPlan] = []
-    for label, section in spec.codecs.items():
-        plan, found = _plan(label, section, source)
-        problems += found
-        if plan:
-            plans.append(plan)
-    if problems:
+    # Names, options and levels are checked section by section, also where another section has the wrong shape, so that
+    # the user hears of everything at once.
+    found, plans = _check_sections(source)
+    problems += found
+    if spec is not None:
+        problems += _check_name(spec, source)
+    if problems or spec is None:
         raise ConfigurationError(problems)
     return IndexedSpec(path, shown, spec.resolved_name(PurePosixPath(shown)), spec, tuple(plans))
 
 
-def _check_names(spec: Spec, source: YamlSource) -> list[Problem]:
-    from pytest_lossy.specs.schema import NAME
-
-    problems: list[Problem] = []
+def _check_name(spec: Spec, source: YamlSource) -> list[Problem]:
     name = spec.resolved_name(PurePosixPath(source.path.as_posix()))
-    if not NAME.fullmatch(name):
-        problems.append(
-            source.problem((), f"the file's stem '{name}' is no model name ([A-Za-z0-9._-]+); add 'name:'")
-        )
-    if CLEAN in spec.codecs:
-        problems.append(
-            source.problem(
-                ("codecs", CLEAN), "label 'clean' names the case without a codec; choose another label"
-            )
-        )
-    if spec.data.name is not None:
-        unknown = _check_registered(DATASETS, spec.data.name, source, ("data", "name"))
+    if NAME.fullmatch(name):
+        return []
+    return [source.problem((), f"the file's stem '{name}' is no model name ([A-Za-z0-9._-]+); add 'name:'")]
+
+
+def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan]]:
+    """What pydantic cannot know: registered names, their options, and levels, of every section that has its shape."""
+    written = source.data
+    problems: list[Problem] = []
+    plans: list[CodecPlan] = []
+    if isinstance(written.get("task"), str):
+        kwargs = written.get("task_kwargs", {})
+        problems += _check_task(written["task"], kwargs if isinstance(kwargs, dict) else {}, source)
+    data = validate(DataSection, source, written.get("data"), ("data",))[0]
+    if data is not None and data.name is not None:
+        unknown = _check_registered(DATASETS, data.name, source, ("data", "name"))
         problems += unknown
-        if not unknown and spec.data.name in DATASETS.builtin:
-            problems += _check_kwargs(
-                dataset_options(spec.data.name), spec.data.kwargs, source, ("data", "kwargs")
-            )
-    return problems
+        if not unknown and data.name in DATASETS.builtin:
+            problems += _check_kwargs(dataset_options(data.name), data.kwargs, source, ("data", "kwargs"))
+    codecs = written.get("codecs")
+    for label, entry in codecs.items() if isinstance(codecs, dict) else ():
+        if label == CLEAN:
+            message = "label 'clean' names the case without a codec; choose another label"
+            problems.append(source.problem(("codecs", CLEAN), message))
+        section = validate(CodecSection, source, expand_codec(entry), ("codecs", label))[0]
+        if section is not None and isinstance(label, str):
+            plan, found = _plan(label, section, source)
+            problems += found
+            if plan:
+                plans.append(plan)
+    return problems, plans
 
 
-def _check_task(spec: Spec, source: YamlSource) -> list[Problem]:
-    problems = _check_registered(TASKS, spec.task, source, ("task",))
-    if not problems and spec.task in TASKS.builtin:
-        options = task_options(spec.task)
-        if options is None and spec.task_kwargs:
-            problems.append(
-                source.problem(("task_kwargs",), f"task '{spec.task}' has no options; remove them")
-            )
+def _check_task(name: str, kwargs: dict[str, Any], source: YamlSource) -> list[Problem]:
+    problems = _check_registered(TASKS, name, source, ("task",))
+    if not problems and name in TASKS.builtin:
+        options = task_options(name)
+        if options is None and kwargs:
+            problems.append(source.problem(("task_kwargs",), f"task '{name}' has no options; remove them"))
         elif options is not None:
-            problems += _check_kwargs(options, spec.task_kwargs, source, ("task_kwargs",))
+            problems += _check_kwargs(options, kwargs, source, ("task_kwargs",))
     return problems
 
 
@@ -127,9 +129,7 @@ def _check_registered(registry: Registry, name: str, source: YamlSource, locatio
     """A name is fine if it is registered, or a dotted path, which is only followed when the model loads."""
     if name in registry or (":" in name and is_dotted(name)):
         return []
-    return [
-        source.problem(location, f"unknown {registry.kind} '{name}'; {did_you_mean(name, registry.names())}")
-    ]
+    return [source.problem(location, f"unknown {registry.kind} '{name}'; {did_you_mean(name, registry.names())}")]
 
 
 def _check_kwargs(

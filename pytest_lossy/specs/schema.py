@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field
 
 from pytest_lossy.models.declaration import ModelSection
 
-__all__ = ["NAME", "CodecSection", "DataSection", "Spec", "spec_json_schema"]
+__all__ = ["NAME", "CodecSection", "DataSection", "Spec", "expand_codec", "spec_json_schema"]
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 """What model names and codec labels may consist of: they become parts of node ids and file names."""
@@ -56,9 +56,7 @@ class CodecSection(BaseModel):
 class Spec(_Section):
     """One model under test."""
 
-    name: str | None = Field(
-        default=None, description="default: the file's stem", pattern=f"^{NAME.pattern}$"
-    )
+    name: str | None = Field(default=None, description="default: the file's stem", pattern=f"^{NAME.pattern}$")
     task: str
     task_kwargs: dict[str, Any] = {}
     architecture: str | None = Field(default=None, description="family, for the resilience ranking")
@@ -75,17 +73,19 @@ class Spec(_Section):
     @field_validator("codecs", mode="before")
     @classmethod
     def _short_forms(cls, codecs: Any) -> Any:
-        """``label: [levels]`` and ``label:`` (the default grid) are short for mappings."""
-        if not isinstance(codecs, dict):
-            return codecs
-        return {
-            label: {} if section is None else {"levels": section} if isinstance(section, list) else section
-            for label, section in codecs.items()
-        }
+        """Expand the short forms of each entry."""
+        return {label: expand_codec(entry) for label, entry in codecs.items()} if isinstance(codecs, dict) else codecs
 
     def resolved_name(self, path: PurePosixPath) -> str:
         """The model's name: as declared, or the stem of the spec's path."""
         return self.name or path.stem
+
+
+def expand_codec(entry: Any) -> Any:
+    """The long form of a codec's entry: ``[levels]`` and nothing (the default grid) are short for mappings."""
+    if entry is None:
+        return {}
+    return {"levels": entry} if isinstance(entry, list) else entry
 
 
 def spec_json_schema() -> dict[str, Any]:

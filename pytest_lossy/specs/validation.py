@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from pytest_lossy.registry import did_you_mean
 from pytest_lossy.specs.yaml_source import Location, YamlSource
 
 __all__ = ["validate"]
+
+# How pydantic names the branches of a union in an error's location.
+_BRANCH = re.compile(r"(int|float|str|bool|none)$|(tuple|list|dict|literal|constrained-\w+|function-\w+|nullable)\b.*")
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -59,7 +63,39 @@ def validate(
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, [_problem(model, source, prefix, details, beside) for details in error.errors()]
+        return None, [_problem(model, source, prefix, details, beside) for details in _merged(error.errors(), data)]
+
+
+def _merged(errors: list[ErrorDetails], data: Any) -> list[ErrorDetails]:
+    """One error per place: pydantic reports each branch of a union on its own, with the branch in the location."""
+    merged: list[ErrorDetails] = []
+    of_union: dict[Location, int] = {}
+    for details in errors:
+        location = _written(details["loc"], data)
+        if details["type"] in ("missing", "extra_forbidden") or location == details["loc"]:
+            merged.append(details)
+        elif location not in of_union:
+            of_union[location] = len(merged)
+            merged.append({**details, "loc": location})
+        else:
+            first = merged[of_union[location]]
+            alternative = details["msg"].replace("Input should be ", "", 1)
+            merged[of_union[location]] = {**first, "msg": f"{first['msg']} or {alternative}"}
+    return merged
+
+
+def _written(location: Location, data: Any) -> Location:
+    """``location`` without the parts that name branches of a union."""
+    kept: list[Any] = []
+    for part in location:
+        found = (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        )
+        if found:
+            data = data[part]
+        if found or not (isinstance(part, str) and _BRANCH.match(part)):
+            kept.append(part)
+    return tuple(kept)
 
 
 def _problem(
@@ -81,13 +117,9 @@ def _problem(
         )
     if kind == "missing":
         parent = (*prefix, *location[:-1])
-        return source.problem(
-            parent, f"key '{location[-1]}' is missing in {_parent(prefix, location)}; add it"
-        )
+        return source.problem(parent, f"key '{location[-1]}' is missing in {_parent(prefix, location)}; add it")
     if kind == "value_error":
-        return source.problem(
-            (*prefix, *location), f"{where}: {details['msg'].removeprefix('Value error, ')}"
-        )
+        return source.problem((*prefix, *location), f"{where}: {details['msg'].removeprefix('Value error, ')}")
     message = details["msg"].replace("Input should be ", "should be ", 1)
     if kind == "literal_error" and isinstance(value, str):
         choices = str((details.get("ctx") or {}).get("expected", "")).replace(" or ", ", ").replace("'", "")
@@ -112,17 +144,11 @@ def _fields(model: Any, location: Location) -> list[str]:
     for part in location:
         candidates = _models(model)
         step = next(
-            (
-                c.model_fields[part].annotation
-                for c in candidates
-                if isinstance(part, str) and part in c.model_fields
-            ),
+            (c.model_fields[part].annotation for c in candidates if isinstance(part, str) and part in c.model_fields),
             None,
         )
         model = step if step is not None else _value_type(model)
-    return [
-        field.alias or name for candidate in _models(model) for name, field in candidate.model_fields.items()
-    ]
+    return [field.alias or name for candidate in _models(model) for name, field in candidate.model_fields.items()]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -13,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
@@ -62,9 +63,7 @@ def load_yaml(path: Path, shown: Path | None = None) -> YamlSource:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise _refuse(
-            shown, 0, f"cannot be read ({error.strerror}); check the path and its permissions"
-        ) from None
+        raise _refuse(shown, 0, f"cannot be read ({error.strerror}); check the path and its permissions") from None
     if len(raw) > MAX_BYTES:
         raise _refuse(shown, 0, f"is {len(raw)} bytes long, over the limit of {MAX_BYTES}; split it")
     try:
@@ -83,6 +82,10 @@ def load_yaml(path: Path, shown: Path | None = None) -> YamlSource:
         raise _refuse(shown, _error_line(error), f"is not valid YAML: {what}; mend it there") from None
     except Exception as error:  # noqa: BLE001  ruamel's constructors let IndexError and others through
         raise _refuse(shown, 0, f"is not valid YAML: {' '.join(str(error).split())[:200]}; mend it") from None
+    if "&" in text and "*" in text:
+        line = _recursive_alias(YAML(typ="rt").compose(text))
+        if line:
+            raise _refuse(shown, line, "is an alias of something that contains it; write the values out")
     if document is None:
         raise _refuse(shown, 0, "is empty; 'pytest-lossy schema' prints what belongs in it")
     lines: dict[Location, int] = {(): 1}
@@ -95,6 +98,26 @@ def load_yaml(path: Path, shown: Path | None = None) -> YamlSource:
 
 def _refuse(path: Path, line: int, message: str) -> ConfigurationError:
     return ConfigurationError([Problem(path, line, message)])
+
+
+def _recursive_alias(root: Node) -> int:
+    """The line of a node that contains an alias of itself; 0 where there is none. ruamel would make it null."""
+    finished: set[int] = set()
+    open_nodes: list[int] = []
+
+    def visit(node: Node) -> int:
+        if id(node) in open_nodes:
+            return int(node.start_mark.line) + 1
+        if id(node) in finished or not isinstance(node, MappingNode | SequenceNode):
+            return 0
+        open_nodes.append(id(node))
+        children = [child for pair in node.value for child in pair] if isinstance(node, MappingNode) else node.value
+        line = next((found for child in children if (found := visit(child))), 0)
+        open_nodes.pop()
+        finished.add(id(node))
+        return line
+
+    return visit(root)
 
 
 def _error_line(error: MarkedYAMLError) -> int:
@@ -121,6 +144,8 @@ class _Plain:
             ):
                 self.complain(location, f"tag '{tag}' is not allowed; write plain values")
                 return None
+        if not isinstance(node, CommentedMap | CommentedSeq):
+            return self.scalar(node, location)
         if isinstance(node, CommentedMap):
             result: dict[Hashable, Any] = {}
             for key, value in node.items():
@@ -128,11 +153,9 @@ class _Plain:
                 self.lines[(*location, plain_key)] = self.line_of(node, key)
                 result[plain_key] = self.convert(value, (*location, plain_key))
             return result
-        if isinstance(node, CommentedSeq):
-            for index in range(len(node)):
-                self.lines[(*location, index)] = self.line_of(node, index)
-            return [self.convert(value, (*location, index)) for index, value in enumerate(node)]
-        return self.scalar(node, location)
+        for index in range(len(node)):
+            self.lines[(*location, index)] = self.line_of(node, index)
+        return [self.convert(value, (*location, index)) for index, value in enumerate(node)]
 
     def scalar(self, value: Any, location: Location) -> Any:
         if value is None or isinstance(value, bool):
@@ -158,7 +181,5 @@ class _Plain:
             return int(node.lc.line or 0) + 1
 
     def complain(self, location: Location, message: str) -> None:
-        line = next(
-            (self.lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in self.lines), 0
-        )
+        line = next((self.lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in self.lines), 0)
         self.problems.append(Problem(self.path, line, message))

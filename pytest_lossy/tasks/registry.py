@@ -13,7 +13,14 @@ from pytest_lossy.tasks.base import Metric, Task
 __all__ = ["TASKS", "build_task", "known_metrics", "task_metrics", "task_options", "task_primary"]
 
 TASKS = Registry(
-    "task", "pytest_lossy.tasks", {"segmentation": "pytest_lossy.tasks.segmentation:SegmentationTask"}
+    "task",
+    "pytest_lossy.tasks",
+    {
+        "action": "pytest_lossy.tasks.action:ActionTask",
+        "classification": "pytest_lossy.tasks.classification:ClassificationTask",
+        "depth": "pytest_lossy.tasks.depth:DepthTask",
+        "segmentation": "pytest_lossy.tasks.segmentation:SegmentationTask",
+    },
 )
 """Each entry is a class with the attributes ``name``, ``metrics``, ``primary`` and, where it has options, ``Options``
 (a pydantic model); it is called as ``cls(classes, options)``, or ``cls(classes)`` where it has no ``Options``."""

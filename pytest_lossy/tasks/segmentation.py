@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_lossy.errors import DataError
 from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
 
 __all__ = ["IGNORED", "SegmentationTask"]
@@ -75,14 +76,23 @@ class SegmentationTask:
         Returns:
             ``pairs`` (k,) int32, flat index ``target * (C + 1) + prediction`` (C where nothing was predicted), and
             ``pixels`` (k,) int64, the number of pixels of each pair.
+
+        Raises:
+            DataError: the target has a label that is neither a class nor 255.
         """
         columns = self._columns
         predicted = np.minimum(prediction, columns - 1, dtype=np.int32, casting="unsafe")
         # The ignored label lands in rows beyond the matrix and is cut off after counting, which is cheaper than a mask.
         flat = target.astype(np.int32) * columns + predicted
-        counts = np.bincount(flat.ravel(), minlength=columns * len(self.classes))[
-            : columns * len(self.classes)
-        ]
+        counts = np.bincount(flat.ravel(), minlength=columns * len(self.classes))
+        unknown = np.flatnonzero(counts[columns * len(self.classes) : columns * IGNORED])
+        if unknown.size:
+            label = len(self.classes) + int(unknown[0]) // columns
+            raise DataError(
+                f"the target has label {label}, which is none of the {len(self.classes)} classes nor 255; map it in the "
+                "data set"
+            )
+        counts = counts[: columns * len(self.classes)]
         pairs = np.flatnonzero(counts)
         return {"pairs": pairs.astype(np.int32), "pixels": counts[pairs].astype(np.int64)}
 

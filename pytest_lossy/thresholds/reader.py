@@ -41,9 +41,7 @@ class _Document(BaseModel):
     models: dict[str, dict[str, Any]] = {}
 
 
-def load_thresholds(
-    path: Path, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str]
-) -> Thresholds:
+def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str]) -> Thresholds:
     """Read and check a thresholds file.
 
     Args:
@@ -57,9 +55,7 @@ def load_thresholds(
     """
     source = load_yaml(path, shown)
     if not isinstance(source.data, dict):
-        raise ConfigurationError(
-            [source.problem((), "is not a mapping; start with 'version: 1' and 'models:'")]
-        )
+        raise ConfigurationError([source.problem((), "is not a mapping; start with 'version: 1' and 'models:'")])
     document, problems = validate(_Document, source, source.data)
     if document is None:
         raise ConfigurationError(problems)
@@ -85,9 +81,7 @@ class _RuleReader:
     def mapping(self, value: Any, location: Location, content: str) -> dict[Any, Any]:
         if isinstance(value, dict):
             return value
-        self.complain(
-            location, f"'{location[-1]}' must be a mapping of {content}, got {value!r}; indent one below it"
-        )
+        self.complain(location, f"'{location[-1]}' must be a mapping of {content}, got {value!r}; indent one below it")
         return {}
 
     def read_model(self, model: str, codecs: Any) -> None:
@@ -136,9 +130,7 @@ class _RuleReader:
             shared = sorted(gated & other_gated)
             if shared and bounds.overlaps(other_bounds):
                 names = ", ".join(f"{metric}.{bound}" for metric, bound in shared)
-                self.complain(
-                    here, f"range '{pattern}' overlaps '{other}' for {names}; make the two ranges disjoint"
-                )
+                self.complain(here, f"range '{pattern}' overlaps '{other}' for {names}; make the two ranges disjoint")
         ranges.append((pattern, bounds, gated))
 
     def read_metrics(self, model: str, codec: str, level: str, metrics: Any, here: Location) -> None:
@@ -148,23 +140,17 @@ class _RuleReader:
             if not isinstance(metric, str) or (self.metrics is not None and aggregate(metric) not in known):
                 self.complain(metric_here, f"unknown metric '{metric}'; {did_you_mean(str(metric), known)}")
                 continue
-            for bound, limit in self.mapping(
-                bounds, metric_here, "bounds (min, max, max_drop, max_loss)"
-            ).items():
+            for bound, limit in self.mapping(bounds, metric_here, "bounds (min, max, max_drop, max_loss)").items():
                 bound_here = (*metric_here, bound)
                 if bound not in BOUNDS:
                     self.complain(bound_here, f"unknown bound '{bound}'; {did_you_mean(str(bound), BOUNDS)}")
                     continue
                 if codec == CLEAN and bound in ("max_drop", "max_loss"):
-                    self.complain(
-                        bound_here, f"'{bound}' compares with clean itself; gate clean with min or max"
-                    )
+                    self.complain(bound_here, f"'{bound}' compares with clean itself; gate clean with min or max")
                     continue
                 number = _parse_limit(limit)
                 if number is None:
-                    self.complain(
-                        bound_here, f"{bound}: {limit!r} is not a number or percentage; write 0.05 or 5%"
-                    )
+                    self.complain(bound_here, f"{bound}: {limit!r} is not a number or percentage; write 0.05 or 5%")
                     continue
                 if bound == "max_drop" and not 0 <= number < 1:
                     self.complain(
@@ -173,9 +159,7 @@ class _RuleReader:
                     )
                     continue
                 line = self.source.line(bound_here)
-                self.rules.append(
-                    Rule(model, codec, level, metric, bound, number, self.source.path.as_posix(), line)
-                )
+                self.rules.append(Rule(model, codec, level, metric, bound, number, self.source.path.as_posix(), line))
 
 
 def _valid_level(pattern: str) -> bool:

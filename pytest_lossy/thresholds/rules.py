@@ -45,9 +45,7 @@ class Defaults(BaseModel):
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="two-sided level of the intervals")] = 0.95
     inconclusive: Annotated[
         Literal["point", "pass", "fail"],
-        Field(
-            description="outcome of a test whose interval straddles a gate; point: decided by the point estimate"
-        ),
+        Field(description="outcome of a test whose interval straddles a gate; point: decided by the point estimate"),
     ] = "point"
 
 

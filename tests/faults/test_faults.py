@@ -156,7 +156,7 @@ def test_a_full_disk_at_the_end_keeps_the_run_and_says_so(
 def test_damaged_rows_become_errors(suite: pytest.Pytester) -> None:
     suite.makeconftest(
         "def pytest_sessionfinish(session):\n"
-        "    path = session.config.rootpath / 'lossy-report' / '.run' / 'rows' / 'toy--jpeg-q5.json'\n"
+        "    path = session.config.rootpath / 'lossy-report' / '.run' / 'rows' / 'toy@jpeg-q5.json'\n"
         "    if path.exists(): path.write_text('{')\n"
     )
     suite.runpytest_subprocess("--lossy-codec=jpeg", "-p", "no:randomly").assert_outcomes(passed=4)

@@ -80,7 +80,7 @@ def test_samples_are_nested_and_fixed(suite: pytest.Pytester) -> None:
     chosen = []
     for count in (3, 6, 6):
         suite.runpytest_inprocess("--lossy-codec=jpeg", f"--lossy-samples={count}", "-k", "clean")
-        chosen.append(load_evidence(suite.path / "lossy-report" / "evidence" / "toy--clean.npz").ids)
+        chosen.append(load_evidence(suite.path / "lossy-report" / "evidence" / "toy@clean.npz").ids)
     assert set(chosen[0]) < set(chosen[1])
     assert chosen[1] == chosen[2]
 

@@ -108,10 +108,10 @@ def test_pages_and_gitignore(suite: pytest.Pytester) -> None:
     assert "jpeg-q5" in (folder / "index.html").read_text(encoding="utf-8")
     assert "toy" in (folder / "summary.md").read_text(encoding="utf-8")
     assert sorted(path.name for path in (folder / "evidence").iterdir()) == [
-        "toy--clean.npz",
-        "toy--jpeg-q5.npz",
-        "toy--jpeg-q50.npz",
-        "toy--jpeg-q90.npz",
+        "toy@clean.npz",
+        "toy@jpeg-q5.npz",
+        "toy@jpeg-q50.npz",
+        "toy@jpeg-q90.npz",
     ]
     assert not (folder / ".run").exists()
 
@@ -121,7 +121,7 @@ def test_a_run_replaces_earlier_results(suite: pytest.Pytester) -> None:
     suite.runpytest_inprocess("--lossy-codec=jpeg", "-k", "q50")
     assert {row["id"].rpartition("::")[2] for row in results(suite)["cases"]} == {"clean", "jpeg-q50"}
     names = {path.name for path in (suite.path / "lossy-report" / "evidence").iterdir()}
-    assert names == {"toy--clean.npz", "toy--jpeg-q50.npz"}
+    assert names == {"toy@clean.npz", "toy@jpeg-q50.npz"}
 
 
 def test_a_run_of_no_case_keeps_earlier_results(suite: pytest.Pytester) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 CLASSES = 11
+BATCH = 4
 MEAN, STD = (0.41, 0.43, 0.43), (0.30, 0.31, 0.30)
 
 
@@ -22,28 +23,28 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class SmallNet(nn.Module):
-    """Three poolings, three unpoolings."""
+    """Works at half resolution inside: 2x2 pixels become channels; two poolings, two unpoolings."""
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 96)) -> None:
         super().__init__()
-        sizes = (3, *widths)
-        self.down = nn.ModuleList(block(a, b) for a, b in zip(sizes, widths, strict=False))
-        self.middle = block(widths[-1], widths[-1])
-        back = (*reversed(widths), widths[0])
-        self.up = nn.ModuleList(block(a, b) for a, b in itertools.pairwise(back))
+        self.stem = nn.Sequential(nn.PixelUnshuffle(2), block(12, widths[0]))
+        self.down = nn.ModuleList(block(a, b) for a, b in itertools.pairwise(widths))
+        self.middle = nn.Sequential(block(widths[-1], widths[-1]), block(widths[-1], widths[-1]))
+        self.up = nn.ModuleList(block(a, b) for a, b in itertools.pairwise(reversed(widths)))
         self.head = nn.Conv2d(widths[0], CLASSES, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         places = []
+        x = self.stem(x)
         for layer in self.down:
-            x = layer(x)
             size = x.shape[2:]
             x, indices = F.max_pool2d(x, 2, return_indices=True)
             places.append((indices, size))
+            x = layer(x)
         x = self.middle(x)
         for layer, (indices, size) in zip(self.up, reversed(places), strict=True):
-            x = layer(F.max_unpool2d(x, indices, 2, output_size=size))
-        return self.head(x)
+            x = F.max_unpool2d(layer(x), indices, 2, output_size=size)
+        return F.interpolate(self.head(x), scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def build() -> SmallNet:
@@ -51,36 +52,41 @@ def build() -> SmallNet:
 
 
 def train(root: Path, weights: Path, iterations: int) -> None:
-    """Half-size crops of the train split; a fixed number of iterations."""
+    """Half-size images of the train split; a fixed number of iterations."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
     names = sorted(path.name for path in (root / "train").glob("*.png"))
-    images = np.stack([np.asarray(Image.open(root / "train" / name).convert("RGB")) for name in names])
-    labels = np.stack([np.asarray(Image.open(root / "trainannot" / name)) for name in names])
+    images = np.stack([half(root / "train" / name, Image.Resampling.BILINEAR) for name in names])
+    labels = np.stack([half(root / "trainannot" / name, Image.Resampling.NEAREST) for name in names])
     frequency = np.bincount(labels.ravel(), minlength=CLASSES + 1)[:CLASSES]
     weight = torch.tensor(np.sqrt(np.median(frequency) / frequency), dtype=torch.float32)
     model = build()
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=iterations, pct_start=0.1)
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (MEAN, STD))
-    height, width = 180, 240
     for _ in range(iterations):
-        batch, target = [], []
-        for index in random.choice(len(images), 6, replace=False):
-            y, x = random.integers(0, 360 - height + 1), random.integers(0, 480 - width + 1)
-            flip = slice(None, None, random.choice([-1, 1]))
-            batch.append(images[index, y : y + height, x : x + width][:, flip])
-            target.append(labels[index, y : y + height, x : x + width][:, flip])
-        pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float().div(255).sub(mean).div(std)
-        truth = torch.from_numpy(np.stack(target)).long()
-        loss = F.cross_entropy(model(pixels), truth, weight, ignore_index=11)
+        chosen = random.choice(len(images), BATCH, replace=False)
+        flip = slice(None, None, random.choice([-1, 1]))
+        pixels = torch.from_numpy(images[chosen][:, :, flip].copy()).permute(0, 3, 1, 2).float().div(255)
+        brightness = float(random.uniform(0.7, 1.3))
+        truth = torch.from_numpy(labels[chosen][:, :, flip].copy()).long()
+        scores = model(pixels.mul(brightness).sub(mean).div(std))
+        loss = F.cross_entropy(scores, truth, weight, ignore_index=CLASSES)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
     weights.parent.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), weights)
+
+
+def half(path: Path, resampling: Image.Resampling) -> np.ndarray:
+    """The size that the spec declares as the network's input."""
+    image = Image.open(path)
+    return np.asarray(
+        (image.convert("RGB") if resampling == Image.Resampling.BILINEAR else image).resize((240, 180), resampling)
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.real.conftest import assert_falls_within_intervals, primary, run_cli
 
 pytestmark = pytest.mark.real
 
-ITERATIONS = 400
+ITERATIONS = 600
 
 SPEC = """
 task: segmentation
@@ -23,7 +23,7 @@ architecture: encoder-decoder
 model:
   torch: ./small_net.py:build
   weights: small.safetensors
-  input: {{mean: [0.41, 0.43, 0.43], std: [0.30, 0.31, 0.30]}}
+  input: {{size: [180, 240], mean: [0.41, 0.43, 0.43], std: [0.30, 0.31, 0.30]}}
 data:
   name: camvid
   kwargs: {{root: {data}/camvid, split: val}}

@@ -88,9 +88,7 @@ class TestDeterminism:
 
     def test_threads(self, frames: list[Frame]) -> None:
         with ThreadPoolExecutor(4) as pool:
-            found = list(
-                pool.map(lambda i: digest(render(sample_scene(SPLITS["val"].seed, i % 4))), range(8))
-            )
+            found = list(pool.map(lambda i: digest(render(sample_scene(SPLITS["val"].seed, i % 4))), range(8)))
         assert found == [digest(frames[i % 4]) for i in range(8)]
 
     def test_scene_is_independent_of_global_random_state(self, frames: list[Frame]) -> None:

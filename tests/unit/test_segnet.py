@@ -21,9 +21,7 @@ from pytest_lossy.data.mini.segmentation import MiniSegmentation
 SPECS = Path(__file__).parents[2] / "model_specs"
 WEIGHTS = SPECS / "weights" / "segnet-mini.safetensors"
 
-needs_weights = pytest.mark.skipif(
-    not WEIGHTS.exists(), reason=f"no weights at {WEIGHTS}; run train_segnet.py"
-)
+needs_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"no weights at {WEIGHTS}; run train_segnet.py")
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +161,7 @@ class TestTraining:
         labels = torch.zeros(1, 4, 4, dtype=torch.uint8)
         labels[0, :2] = 1
         labels[0, 3] = 255
-        value, per_class = script.mean_iou(
-            Constant(), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), labels, 3, "cpu"
-        )
+        value, per_class = script.mean_iou(Constant(), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), labels, 3, "cpu")
         # Class 0: truth 4, found 6, hit 2; class 1: truth 8, hit 0.
         assert per_class[0] == pytest.approx(2 / 8)
         assert value == pytest.approx((2 / 8 + 0) / 2)
@@ -180,9 +176,7 @@ class TestTraining:
         monkeypatch.setattr(script, "CHECKPOINT_EVERY", 2)
 
         def options(name: str) -> argparse.Namespace:
-            return argparse.Namespace(
-                out=tmp_path / f"{name}.safetensors", iterations=4, seed=1, device="cpu"
-            )
+            return argparse.Namespace(out=tmp_path / f"{name}.safetensors", iterations=4, seed=1, device="cpu")
 
         whole = script.train(options("whole")).state_dict()
         real, calls = script.batch, []

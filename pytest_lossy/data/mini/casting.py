@@ -109,8 +109,7 @@ def make_person(rng: np.random.Generator, place: Place, pose: str | None = None)
 
     mirrored = rng.random() < 0.5
     fields = [
-        near(v[::-1] if mirrored else v)
-        for v in (base.thighs, base.knees, base.arms, base.abduction, base.elbows)
+        near(v[::-1] if mirrored else v) for v in (base.thighs, base.knees, base.arms, base.abduction, base.elbows)
     ]
     knees = (max(fields[1][0], 0.0), max(fields[1][1], 0.0))
     varied = Pose(
@@ -130,9 +129,7 @@ def make_person(rng: np.random.Generator, place: Place, pose: str | None = None)
         hair=_tinted(rng, _one_of(rng, _HAIRS)),
         top=top,
         top_second=_any_hue(rng, 0.05, 0.7, 0.4),
-        bottom=_tinted(rng, _one_of(rng, _TROUSERS), 0.2)
-        if rng.random() < 0.85
-        else _any_hue(rng, 0.05, 0.35, 0.5),
+        bottom=_tinted(rng, _one_of(rng, _TROUSERS), 0.2) if rng.random() < 0.85 else _any_hue(rng, 0.05, 0.35, 0.5),
         shoes=_tinted(rng, (0.05, 0.045, 0.04) if rng.random() < 0.7 else (0.5, 0.5, 0.5)),
         pattern=float(rng.integers(0, 3)) if rng.random() < 0.3 else -1.0,
         period=float(rng.uniform(0.05, 0.16)),
@@ -154,9 +151,7 @@ _WALLS: tuple[Color, ...] = (
 )  # fmt: skip
 
 
-def make_building(
-    rng: np.random.Generator, x: tuple[float, float], z: tuple[float, float], height: float
-) -> Building:
+def make_building(rng: np.random.Generator, x: tuple[float, float], z: tuple[float, float], height: float) -> Building:
     """A house on a plot."""
     wall = int(rng.integers(len(_WALLS)))
     style = 1.0 if wall in {0, 1, 7} else float(rng.choice([0.0, 2.0], p=[0.7, 0.3]))
@@ -235,15 +230,11 @@ def make_pole(rng: np.random.Generator, x: float, z: float, ground: float, towar
         rng, _one_of(rng, ((0.28, 0.29, 0.3), (0.05, 0.07, 0.06), (0.16, 0.12, 0.09), (0.4, 0.4, 0.38))), 0.15
     )
     if kind == "bollard":
-        return Pole(
-            place, float(rng.uniform(0.8, 1.1)), float(rng.uniform(0.1, 0.16)), 0.0, color, shift_of(rng)
-        )
+        return Pole(place, float(rng.uniform(0.8, 1.1)), float(rng.uniform(0.1, 0.16)), 0.0, color, shift_of(rng))
     # Thicker than most real posts, which would be one pixel wide and hardly learnable at 256 pixels.
     radius = float(rng.uniform(0.12, 0.22))
     height = float(rng.uniform(5.0, 9.0)) if kind == "lamp" else float(rng.uniform(3.0, 8.0))
-    return Pole(
-        place, height, radius, float(rng.uniform(0.8, 2.0)) if kind == "lamp" else 0.0, color, shift_of(rng)
-    )
+    return Pole(place, height, radius, float(rng.uniform(0.8, 2.0)) if kind == "lamp" else 0.0, color, shift_of(rng))
 
 
 def make_sign(rng: np.random.Generator, x: float, z: float, ground: float, heading: float) -> Sign:
@@ -256,9 +247,7 @@ def make_sign(rng: np.random.Generator, x: float, z: float, ground: float, headi
     )  # fmt: skip
 
 
-def make_fence(
-    rng: np.random.Generator, start: tuple[float, float], end: tuple[float, float], ground: float
-) -> Fence:
+def make_fence(rng: np.random.Generator, start: tuple[float, float], end: tuple[float, float], ground: float) -> Fence:
     """A fence between two points (x, z)."""
     kind = FENCES[int(rng.choice(len(FENCES), p=[0.28, 0.24, 0.2, 0.2, 0.08]))]
     palette: tuple[Color, ...] = (

@@ -105,9 +105,7 @@ class Fence:
 
         def box(surface: int, a0: float, a1: float, y0: float, y1: float) -> None:
             low, high = add(origin, scaled(along, a0)), add(origin, scaled(along, a1))
-            display.polygon(
-                surface, [add(p, (0.0, y, 0.0)) for p, y in ((low, y0), (high, y0), (high, y1), (low, y1))]
-            )
+            display.polygon(surface, [add(p, (0.0, y, 0.0)) for p, y in ((low, y0), (high, y0), (high, y1), (low, y1))])
 
         material, params, second = Material.PLAIN, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
         if self.kind == "boards":
@@ -121,9 +119,7 @@ class Fence:
         )  # fmt: skip
         if self.kind in {"boards", "wall"}:
             box(surface, 0.0, length, 0.0, self.height)
-            cap = display.surface(
-                origin, along, _UP, scaled(self.color, 1.25), grain=(0.15, 0.15), shift=self.shift
-            )
+            cap = display.surface(origin, along, _UP, scaled(self.color, 1.25), grain=(0.15, 0.15), shift=self.shift)
             box(cap, 0.0, length, self.height, self.height + 0.08)
             return
         step, width = {"pickets": (0.2, 0.14), "bars": (0.17, 0.06), "mesh": (0.3, 0.06)}[self.kind]

@@ -27,9 +27,7 @@ def contact_sheet(images: Sequence[UInt8], labels: Sequence[UInt8], columns: int
     """Images beside coloured labels, ``columns`` pairs a row; (H, W, 3) uint8, ignored pixels black."""
     colours = np.zeros((IGNORE + 1, 3), np.uint8)
     colours[: len(PALETTE)] = PALETTE
-    pairs = [
-        np.concatenate([image, colours[label]], axis=1) for image, label in zip(images, labels, strict=True)
-    ]
+    pairs = [np.concatenate([image, colours[label]], axis=1) for image, label in zip(images, labels, strict=True)]
     pairs += [np.zeros_like(pairs[0])] * (-len(pairs) % columns)
     rows = [np.concatenate(pairs[k : k + columns], axis=1) for k in range(0, len(pairs), columns)]
     return np.concatenate(rows, axis=0)

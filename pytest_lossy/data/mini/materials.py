@@ -91,9 +91,7 @@ def _paving(pixels: Pixels, at: npt.NDArray[np.intp], out: Result) -> None:
     u, v = pixels.u.take(at), pixels.v.take(at)
     width, length = pixels.param(0, at), pixels.param(1, at)
     row = np.floor(v / length)
-    cu = u / width + np.float32(0.5) * (
-        row - 2.0 * np.floor(row * 0.5)
-    )  # every other row is offset by half a slab
+    cu = u / width + np.float32(0.5) * (row - 2.0 * np.floor(row * 0.5))  # every other row is offset by half a slab
     column = np.floor(cu)
     footprint = pixels.footprint.take(at)
     # Joints are 2 cm; once a pixel is wider than that they fade into the mean instead of flickering.

@@ -78,18 +78,14 @@ class Person:
 
     def shadows(self, sun: Vector, time: float) -> list[Shadow]:
         """The shadow of a narrow box."""
-        return box_shadow(
-            box_footprint(self.place, time, 0.17, 0.13), self.height * 0.95, sun, self.place.height
-        )
+        return box_shadow(box_footprint(self.place, time, 0.17, 0.13), self.height * 0.95, sun, self.place.height)
 
     def keypoints(self, time: float) -> list[Vector]:
         """World positions of the 17 keypoints, in ``skeleton.KEYPOINTS`` order."""
         return keypoints(self._joints(time), self.place, self.height)
 
     def _joints(self, time: float) -> Joints:
-        return joints(
-            self.place, time, height=self.height, build=self.build, pose=self.pose, phase=self.phase
-        )
+        return joints(self.place, time, height=self.height, build=self.build, pose=self.pose, phase=self.phase)
 
     def emit(self, display: DisplayList, time: float) -> None:
         """Draw limbs, trunk and head, the farthest first."""
@@ -155,11 +151,7 @@ class Person:
         _, right = self.place.axes()
         # Seen from the side a trunk is as wide as it is deep: blend both by the angle of view.
         frontal = abs(across[0] * right[0] + across[2] * right[2])
-        wide = (
-            math.sqrt((0.128 * frontal) ** 2 + (0.078 * math.sqrt(max(1 - frontal**2, 0.0))) ** 2)
-            * h
-            * b**0.7
-        )
+        wide = math.sqrt((0.128 * frontal) ** 2 + (0.078 * math.sqrt(max(1 - frontal**2, 0.0))) ** 2) * h * b**0.7
         waist, low = wide * 0.8, wide * 0.88
         surface = display.surface(
             hips,
@@ -197,19 +189,13 @@ class Person:
         display.limb(add(head, (0.0, -0.1 * h, 0.0)), head, 0.03 * h, 0.028 * h, d.skin, grain=(0.05, 0.08))
         if d.long_hair:
             nape = add(head, add(scaled(forward, -0.025 * h), (0.0, -0.035 * h, 0.0)))
-            display.disc(
-                nape, across, up, 0.05 * h, d.hair, squash=1.5, bulge=True, grain=(0.2, 0.4), shift=self.shift
-            )
-        display.disc(
-            head, across, up, 0.046 * h, d.skin, squash=1.38, bulge=True, grain=(0.06, 0.1), shift=self.shift
-        )
+            display.disc(nape, across, up, 0.05 * h, d.hair, squash=1.5, bulge=True, grain=(0.2, 0.4), shift=self.shift)
+        display.disc(head, across, up, 0.046 * h, d.skin, squash=1.38, bulge=True, grain=(0.06, 0.1), shift=self.shift)
         hair = display.surface(
             head, across, up, d.hair, round_u=0.05 * h, round_v=0.07 * h, grain=(0.25, 0.4), shift=self.shift
         )
         if facing < -0.25:
-            display.polygon(
-                hair, circle(add(head, (0.0, 0.012 * h, 0.0)), across, up, (0.048 * h, 0.058 * h), 12)
-            )
+            display.polygon(hair, circle(add(head, (0.0, 0.012 * h, 0.0)), across, up, (0.048 * h, 0.058 * h), 12))
         else:
             # A cap of hair that slides to the back of the head as it turns.
             slide = -sideways * 0.022 * h
@@ -229,9 +215,7 @@ class Person:
             cap.append(add(head, add(scaled(across, 0.03 * h + slide), scaled(up, 0.028 * h))))
             display.polygon(hair, cap)
             if abs(sideways) > 0.5:
-                back = add(
-                    head, add(scaled(across, -math.copysign(0.024 * h, sideways)), scaled(up, 0.005 * h))
-                )
+                back = add(head, add(scaled(across, -math.copysign(0.024 * h, sideways)), scaled(up, 0.005 * h)))
                 display.polygon(hair, circle(back, across, up, (0.027 * h, 0.045 * h), 8))
         if facing > 0.2 and display.size_of(0.01 * h, head) > 0.7:
             dark = display.surface(head, across, up, scaled(d.skin, 0.25))

@@ -106,9 +106,7 @@ def _clipped(polygon: Float64, view: View) -> list[int]:
     return kept
 
 
-def _paste_leaves(
-    image: Image.Image, row: tuple[float, ...], leaves: Leaves, view: View, noise: Banks
-) -> None:
+def _paste_leaves(image: Image.Image, row: tuple[float, ...], leaves: Leaves, view: View, noise: Banks) -> None:
     """Write the surface number wherever the ragged silhouette covers a pixel."""
     x, y, z = view.camera.view(np.array([row[0:3]], dtype=np.float64))[0].tolist()
     if z < 4 * NEAR:

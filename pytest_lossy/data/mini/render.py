@@ -110,9 +110,7 @@ def render(scene: Scene, size: tuple[int, int] = SIZE, time: float = 0.0) -> Fra
     # Depth and instances cannot be averaged; the lower right of the four samples stands for the pixel.
     instances = np.ascontiguousarray(shaded.instance[1::2, 1::2])
     depth = np.ascontiguousarray(shaded.depth[1::2, 1::2])
-    things = tuple(
-        _instance(scene.things[index], number, camera, time, instances) for index, number in numbers.items()
-    )
+    things = tuple(_instance(scene.things[index], number, camera, time, instances) for index, number in numbers.items())
     return Frame(image, labels, depth, instances, things, camera.focal * size[0])
 
 
@@ -122,9 +120,7 @@ def _numbers(scene: Scene) -> dict[int, int]:
     return {index: number for number, index in enumerate(counted, 1)}
 
 
-def _sunlit(
-    thing: Thing, footprint: Footprint, shade_of_houses: list[tuple[tuple[float, float, float], ...]]
-) -> float:
+def _sunlit(thing: Thing, footprint: Footprint, shade_of_houses: list[tuple[tuple[float, float, float], ...]]) -> float:
     """0.12 where a house shades the object's foot, else 1; houses themselves are always lit."""
     if not shade_of_houses or isinstance(thing, Building):
         return 1.0
@@ -147,9 +143,7 @@ def _vote(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.where(first, a, np.where(second, b, np.where(c == d, c, np.uint8(IGNORE)))).astype(np.uint8)
 
 
-def _instance(
-    thing: Thing, number: int, camera: Camera, time: float, instances: npt.NDArray[np.uint16]
-) -> Instance:
+def _instance(thing: Thing, number: int, camera: Camera, time: float, instances: npt.NDArray[np.uint16]) -> Instance:
     footprint = thing.footprint(time)
     height, width = instances.shape
     x = sum(p[0] for p in footprint) / len(footprint)

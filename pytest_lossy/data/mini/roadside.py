@@ -19,9 +19,7 @@ def line_street(rng: np.random.Generator, street: Street, side: int) -> list[Thi
     kerb, back = street.half_road, street.half_road + street.pavements[side]
     verge = street.verges[side]
     things: list[Thing] = []
-    plan = str(
-        rng.choice(["urban", "residential", "park"], p=[0.8, 0.1, 0.1] if not verge else [0.15, 0.5, 0.35])
-    )
+    plan = str(rng.choice(["urban", "residential", "park"], p=[0.8, 0.1, 0.1] if not verge else [0.15, 0.5, 0.35]))
     setback = back + (float(rng.uniform(0.0, 0.6)) if plan == "urban" else float(rng.uniform(3.0, 9.0)))
     if plan == "park":
         setback = back + float(rng.uniform(18, 40))
@@ -66,9 +64,7 @@ def _planting(
         z = casting.log_uniform(rng, 5, 90)
         if _clear(street, z):
             things.append(
-                casting.make_tree(
-                    rng, sign * float(rng.uniform(back + 0.9, max(setback - 0.5, back + 1.5))), z, ground
-                )
+                casting.make_tree(rng, sign * float(rng.uniform(back + 0.9, max(setback - 0.5, back + 1.5))), z, ground)
             )
     if plan == "park":
         for _ in range(int(rng.integers(4, 10))):
@@ -87,9 +83,7 @@ def _planting(
             if barrier == "fence":
                 things.append(casting.make_fence(rng, (x, z), (x, z + piece), level))
             else:
-                things += [
-                    casting.make_tree(rng, x, z + 1.6 * k, level, "hedge") for k in range(int(piece / 1.6))
-                ]
+                things += [casting.make_tree(rng, x, z + 1.6 * k, level, "hedge") for k in range(int(piece / 1.6))]
         z += piece + float(rng.choice([0.3, rng.uniform(1.2, 6.0)]))
     return things
 

@@ -112,9 +112,7 @@ def _lines(rng: np.random.Generator, half: float, crossings: list[tuple[float, f
         return any(z0 - 1 < z < z1 + 1 for z0, z1 in crossings)
 
     dash, gap, w = float(rng.uniform(1.5, 4.0)), float(rng.uniform(1.5, 6.0)), float(rng.uniform(0.06, 0.1))
-    lanes = (
-        [0.0] if half < 4.8 else [-half / 3, half / 3] if rng.random() < 0.4 else [-half / 2, 0.0, half / 2]
-    )
+    lanes = [0.0] if half < 4.8 else [-half / 3, half / 3] if rng.random() < 0.4 else [-half / 2, 0.0, half / 2]
     if rng.random() < 0.85:
         for x in lanes:
             z = float(rng.uniform(-6, 0))
@@ -157,9 +155,7 @@ def _camera(rng: np.random.Generator, street: Street) -> Camera:
     yaw = float(rng.normal(0, 0.12)) if rng.random() < 0.85 else askew * float(rng.uniform(0.3, 0.7))
     # Higher cameras look further down, so that the street stays in view.
     pitch = float(rng.normal(0.02, 0.045)) + 0.045 * (height - 1.5)
-    return Camera(
-        (x, height, 0.0), yaw, pitch, float(rng.normal(0, 0.012)), casting.log_uniform(rng, 0.75, 1.35)
-    )
+    return Camera((x, height, 0.0), yaw, pitch, float(rng.normal(0, 0.012)), casting.log_uniform(rng, 0.75, 1.35))
 
 
 def _skyline(rng: np.random.Generator) -> list[Thing]:
@@ -196,15 +192,11 @@ def _traffic(rng: np.random.Generator, street: Street, camera: Camera) -> list[T
         way = str(rng.choice(["lane", "parked", "across"], p=[0.5, 0.38, 0.12]))
         if way == "parked":
             side = float(rng.choice([-1, 1]))
-            place = Place(
-                side * (half - 1.05), z, (0.0 if side > 0 else math.pi) + float(rng.normal(0, 0.03))
-            )
+            place = Place(side * (half - 1.05), z, (0.0 if side > 0 else math.pi) + float(rng.normal(0, 0.03)))
         elif way == "lane":
             side = float(rng.choice([-1, 1]))
             x = side * float(rng.uniform(0.3, 0.62)) * half
-            place = Place(
-                x, z, (0.0 if side > 0 else math.pi) + float(rng.normal(0, 0.06)), float(rng.uniform(0, 14))
-            )
+            place = Place(x, z, (0.0 if side > 0 else math.pi) + float(rng.normal(0, 0.06)), float(rng.uniform(0, 14)))
         else:
             if street.crossings and rng.random() < 0.8:
                 z0, z1 = street.crossings[0]

@@ -53,9 +53,7 @@ class MiniSegmentation:
         if split not in SPLITS:
             raise DataError(f"mini-segmentation: unknown split {split!r}; choose one of {', '.join(SPLITS)}")
         available = SPLITS[split].size
-        if count is not None and (
-            isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= available
-        ):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= available):
             raise DataError(
                 f"mini-segmentation: count {count!r} is not possible; "
                 f"split {split!r} takes 1 to {available}, or none for all"

@@ -118,9 +118,7 @@ def shade(
     color = np.empty((3, flat.size), np.float32)
     for c in range(3):
         lit = facing * np.float32(light.sun_color[c]) + sky * np.float32(light.sky_color[c])
-        color[c] = (albedo[c] * lit + emission[c]) * clear + np.float32(light.horizon[c] * 0.85) * (
-            1.0 - clear
-        )
+        color[c] = (albedo[c] * lit + emission[c]) * clear + np.float32(light.horizon[c] * 0.85) * (1.0 - clear)
     depth[in_sky] = FAR
     shape = (height, width)
     return Shaded(
@@ -136,9 +134,7 @@ def _transmission(x: Float32) -> Float32:
     return np.asarray(np.float32(1.0) / (1.0 + x + np.float32(0.5) * x * x), np.float32)
 
 
-def _surface_table(
-    display: DisplayList, camera: Camera, light: Light
-) -> tuple[Float32, npt.NDArray[np.int32]]:
+def _surface_table(display: DisplayList, camera: Camera, light: Light) -> tuple[Float32, npt.NDArray[np.int32]]:
     """Per-surface constants.
 
     Returns:

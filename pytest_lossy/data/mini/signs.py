@@ -51,9 +51,7 @@ class Sign:
                 y = self.height + self.size * math.sin(angle)
                 t = y / sun[1]
                 a = self.size * math.cos(angle)
-                ring.append(
-                    (x + a * right[0] - sun[0] * t, self.place.height + 0.01, z + a * right[2] - sun[2] * t)
-                )
+                ring.append((x + a * right[0] - sun[0] * t, self.place.height + 0.01, z + a * right[2] - sun[2] * t))
             found.append(Shadow(tuple(ring), 235))
         return found
 
@@ -90,7 +88,5 @@ class Sign:
                     centre, right, _UP, self._ink(patch.color),
                     grain=(0.1, 0.06), shift=self.shift, glow=patch.glow,
                 )  # fmt: skip
-            outline = [
-                add(centre, add(scaled(right, x * size), (0.0, y * size, 0.0))) for x, y in patch.outline
-            ]
+            outline = [add(centre, add(scaled(right, x * size), (0.0, y * size, 0.0))) for x, y in patch.outline]
             display.polygon(surfaces[key], outline)

@@ -75,9 +75,7 @@ class Tree:
         for k in range(9):
             angle = 2 * math.pi * k / 9
             wobble = 1.0 + 0.25 * math.sin(3 * angle + x * 5)
-            points.append(
-                (x + rx * wobble * math.cos(angle), self.ground + 0.01, z + rz * wobble * math.sin(angle))
-            )
+            points.append((x + rx * wobble * math.cos(angle), self.ground + 0.01, z + rz * wobble * math.sin(angle)))
         return Shadow(tuple(points), strength, contact)
 
     def emit(self, display: DisplayList, time: float) -> None:
@@ -87,15 +85,11 @@ class Tree:
         if self.trunk_height > 0:
             top = add(base, (0.0, self.trunk_height, 0.0))
             r = self.trunk_radius
-            display.limb(
-                base, top, r * 1.15, r * 0.7, self.bark, grain=(0.35, 0.3), shift=self.shift, caps=False
-            )
+            display.limb(base, top, r * 1.15, r * 0.7, self.bark, grain=(0.35, 0.3), shift=self.shift, caps=False)
             for u, v, w, _ in self.blobs[:4]:
                 fork = add(base, (0.0, self.trunk_height * 0.8, 0.0))
                 tip = add(base, (0.7 * u, v - 0.2 * w, 0.0))
-                display.limb(
-                    fork, tip, r * 0.5, r * 0.15, self.bark, grain=(0.3, 0.3), shift=self.shift, caps=False
-                )
+                display.limb(fork, tip, r * 0.5, r * 0.15, self.bark, grain=(0.3, 0.3), shift=self.shift, caps=False)
         centre_u = sum(b[0] for b in self.blobs) / len(self.blobs)
         centre_v = sum(b[1] for b in self.blobs) / len(self.blobs)
         half_w = max(abs(b[0] - centre_u) + b[2] for b in self.blobs)

@@ -50,9 +50,7 @@ class Vehicle:
         if parts[0].plain:
             # Separate boxes: the farther first. A cabin on a body keeps its order.
             parts.sort(
-                key=lambda p: (
-                    -math.dist(display.eye, self._point(time, 0.0, 1.0, p.profile[0][0] + p.profile[-1][0]))
-                )
+                key=lambda p: -math.dist(display.eye, self._point(time, 0.0, 1.0, p.profile[0][0] + p.profile[-1][0]))
             )
         for part in parts:
             self._part(display, part, time)
@@ -74,16 +72,12 @@ class Vehicle:
         top = 1.0 if self.model.parts[0].plain else 0.5
         for normal, across in ((right, 0.9), (scaled(right, -1.0), -0.9)):
             corners = [
-                self._point(time, across, y, z)
-                for z, y in ((-0.48, 0.16), (0.48, 0.16), (0.48, top), (-0.48, top))
+                self._point(time, across, y, z) for z, y in ((-0.48, 0.16), (0.48, 0.16), (0.48, top), (-0.48, top))
             ]
             if self._sees(display, corners[0], normal):
                 display.flat(corners, _DARK, grain=(0.05, 0.05))
         for normal, along in ((forward, 0.47), (scaled(forward, -1.0), -0.47)):
-            corners = [
-                self._point(time, x, y, along)
-                for x, y in ((-0.9, 0.16), (0.9, 0.16), (0.9, top), (-0.9, top))
-            ]
+            corners = [self._point(time, x, y, along) for x, y in ((-0.9, 0.16), (0.9, 0.16), (0.9, top), (-0.9, top))]
             if self._sees(display, corners[0], normal):
                 display.flat(corners, _DARK, grain=(0.05, 0.05))
 
@@ -136,9 +130,7 @@ class Vehicle:
             if not part.plain and display.size_of(0.02, corners[0]) > 0.25:
                 self._door_lines(display, part, sign, time)
 
-    def _pane(
-        self, display: DisplayList, corners: list[Vector], color: Color, grain: tuple[float, float]
-    ) -> None:
+    def _pane(self, display: DisplayList, corners: list[Vector], color: Color, grain: tuple[float, float]) -> None:
         """A windscreen inside a frame of bodywork."""
         display.flat(corners, scaled(color, 0.8), grain=grain, shift=self.shift)
         middle = scaled(add(add(corners[0], corners[1]), add(corners[2], corners[3])), 0.25)
@@ -190,9 +182,7 @@ class Vehicle:
         if part is not self.model.parts[0] or not cabin_on_body:
             return
         forward, _ = self.place.axes()
-        line = display.surface(
-            self._point(time, sign, 0.0, 0.0), forward, (0.0, 1.0, 0.0), scaled(self.color, 0.3)
-        )
+        line = display.surface(self._point(time, sign, 0.0, 0.0), forward, (0.0, 1.0, 0.0), scaled(self.color, 0.3))
         thin = 0.012 / self.model.length
         top = part.profile[3][1] - 0.02  # the belt line
         for z in (-0.17, 0.02, 0.19):
@@ -232,9 +222,7 @@ class Vehicle:
                             scaled(forward, 0.4 * radius * math.cos(angle)),
                             (0.0, 0.4 * radius * math.sin(angle), 0.0),
                         )
-                        display.polygon(
-                            hole, circle(add(hub, at), forward, up, (radius * 0.11, radius * 0.11), 6)
-                        )
+                        display.polygon(hole, circle(add(hub, at), forward, up, (radius * 0.11, radius * 0.11), 6))
 
     def _ends(self, display: DisplayList, time: float) -> None:
         """Lights, bumper and plate of the end that faces the camera."""
@@ -248,10 +236,7 @@ class Vehicle:
             end = 0.502 * sign
 
             def rectangle(cx: float, cy: float, w: float, h: float, end: float = end) -> list[Vector]:
-                return [
-                    self._point(time, cx + a * w, cy + b * h, end)
-                    for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
-                ]
+                return [self._point(time, cx + a * w, cy + b * h, end) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
 
             display.flat(rectangle(0.0, 0.43, 0.99, 0.09), _DARK, grain=(0.2, 0.2), shift=self.shift)
             if sign > 0:

@@ -132,7 +132,6 @@ def test_targets_without_dimensions_come_back_as_they_were(tmp_path: Path) -> No
     assert store.load(0).sample.target.shape == store.load(0).sample.target.shape == ()
 
 
-@pytest.mark.xfail(strict=True, reason="tuples in context and target are lists once a sample comes from disk")
 def test_contexts_are_the_same_from_disk(tmp_path: Path) -> None:
     data = Pictures(1)
     data.change = lambda index, sample: replace(sample, context={"size": (1, 2)})

@@ -112,7 +112,6 @@ def test_all_unknown_names_at_once(tmp_path: Path) -> None:
     assert len(message.splitlines()) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="of two --lossy-level flags for one codec the first is dropped without a word")
 def test_levels_of_a_repeated_flag_add_up(tmp_path: Path) -> None:
     found = names(tmp_path, codecs=("jpeg",), levels=(LevelChoice("jpeg", (5.0,)), LevelChoice("jpeg", (10.0,))))
     assert found == ["clean", "jpeg-q10", "jpeg-q5"]

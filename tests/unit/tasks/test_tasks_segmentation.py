@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from pytest_lossy.tasks.base import Task
 from pytest_lossy.tasks.registry import build_task, known_metrics, task_metrics, task_primary
+from pytest_lossy.errors import DataError
 from pytest_lossy.tasks.segmentation import IGNORED, SegmentationTask
 
 COUNT = 4
@@ -241,11 +242,10 @@ def test_predictions_that_can_be_scored_pass(kind: type) -> None:
     assert TASK.check(np.array([[0, 3], [IGNORED, 1]], kind), np.zeros((2, 2), np.uint8)) is None
 
 
-@pytest.mark.xfail(
-    strict=True, reason="labels of a third-party data set are not checked: class 9 of 4 is ignored silently"
-)
 def test_targets_with_unknown_labels_are_explained() -> None:
-    assert TASK.check(np.zeros((2, 2), np.uint8), np.full((2, 2), 9, np.uint8)) is not None
+    for label in (len(TASK.classes), 9, 254):
+        with pytest.raises(DataError, match=f"the target has label {label}, which is none of"):
+            TASK.evidence(np.zeros((2, 2), np.uint8), np.array([[0, label], [IGNORED, 0]], np.uint8))
 
 
 def test_255_classes_do_not_meet_the_ignored_label() -> None:
