@@ -32,9 +32,7 @@ def independent_units(groups: Sequence[str | None]) -> tuple[npt.NDArray[np.intp
     Returns:
         (n,) the unit of each sample, and the number of units.
     """
-    names = [
-        f"group:{group}" if group is not None else f"sample:{index}" for index, group in enumerate(groups)
-    ]
+    names = [f"group:{group}" if group is not None else f"sample:{index}" for index, group in enumerate(groups)]
     if len(set(names)) == 1:
         names = [str(index) for index in range(len(groups))]
     numbers: dict[str, int] = {}
@@ -42,9 +40,7 @@ def independent_units(groups: Sequence[str | None]) -> tuple[npt.NDArray[np.intp
     return units, len(numbers)
 
 
-def resample_weights(
-    units: npt.NDArray[np.intp], count: int, replicates: int, seed: int
-) -> npt.NDArray[np.int64]:
+def resample_weights(units: npt.NDArray[np.intp], count: int, replicates: int, seed: int) -> npt.NDArray[np.int64]:
     """Draw how often each unit occurs in each replicate, and give that weight to its samples.
 
     Args:
@@ -70,9 +66,7 @@ def replicate(reduce: Reduce, weights: npt.NDArray[np.int64]) -> dict[str, Float
         metric -> (B,).
     """
     step = max(1, _CHUNK_VALUES // max(1, weights.shape[1]))
-    parts = [
-        reduce(weights[start : start + step].astype(np.float64)) for start in range(0, len(weights), step)
-    ]
+    parts = [reduce(weights[start : start + step].astype(np.float64)) for start in range(0, len(weights), step)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

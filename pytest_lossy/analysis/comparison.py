@@ -109,9 +109,7 @@ def _one(
     return MetricValue(**{key: _finite(number) for key, number in fields.items()})
 
 
-def _interval(
-    point: float, replicates: FloatArray | None, confidence: float
-) -> tuple[float | None, float | None]:
+def _interval(point: float, replicates: FloatArray | None, confidence: float) -> tuple[float | None, float | None]:
     if replicates is None:
         return None, None
     return bias_corrected(point, replicates, confidence) or (None, None)

@@ -43,9 +43,7 @@ class JpegCodec:
     Options = JpegOptions
     name = "jpeg"
     parameter = "q"
-    levels = Levels(
-        minimum=1, maximum=100, default=(95, 75, 50, 30, 15, 10, 5), higher_is_more_compressed=False
-    )
+    levels = Levels(minimum=1, maximum=100, default=(95, 75, 50, 30, 15, 10, 5), higher_is_more_compressed=False)
     media = Media.IMAGE
 
     def __init__(self, options: JpegOptions | None = None) -> None:
@@ -63,9 +61,7 @@ class JpegCodec:
         if media.ndim != 3 or media.shape[2] != 3 or media.dtype != np.uint8 or 0 in media.shape:
             raise CodecError(f"jpeg: needs uint8 (H, W, 3), got {media.dtype} {media.shape}")
         if max(media.shape[:2]) > MAX_SIDE:
-            raise CodecError(
-                f"jpeg: {media.shape[1]}x{media.shape[0]} is larger than {MAX_SIDE} pixels a side"
-            )
+            raise CodecError(f"jpeg: {media.shape[1]}x{media.shape[0]} is larger than {MAX_SIDE} pixels a side")
         try:
             data = self._file(media, int(level))
         except OSError:

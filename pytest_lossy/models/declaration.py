@@ -74,7 +74,9 @@ class OutputSection(_Section):
         Literal["auto", "logits", "labels"],
         Field(description="segmentation: class scores (N, C, H, W), or label maps (N, H, W)"),
     ] = "auto"
-    layout: Literal["nchw", "nhwc"] | None = Field(default=None, description="of class scores; default: nhwc for litert, else nchw")
+    layout: Literal["nchw", "nhwc"] | None = Field(
+        default=None, description="of class scores; default: nhwc for litert"
+    )
     select: Annotated[
         StrictInt | str | None, Field(description="which output: an index of a tuple or a key of a mapping")
     ] = None

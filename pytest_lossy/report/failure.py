@@ -36,9 +36,7 @@ def failure_text(row: CaseRow, *, strict: bool) -> str:
     ]
     widths = [max(len(entry[column]) for entry in (header, *table)) for column in range(len(header))]
     for entry in (header, *table):
-        lines.append(
-            "  " + "  ".join(cell.ljust(width) for cell, width in zip(entry, widths, strict=True)).rstrip()
-        )
+        lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(entry, widths, strict=True)).rstrip())
     lines += [f"  {gate.metric}.{gate.bound}: {gate.reason}" for gate in row.gates if gate.reason]
     if row.bpp is not None:
         psnr = f", {row.psnr:.1f} dB PSNR" if row.psnr is not None else ""

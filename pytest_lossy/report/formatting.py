@@ -131,9 +131,7 @@ def interval(low: float | None, high: float | None, form: Formatter = metric) ->
     return f"[{form(low)}, {form(high)}]"
 
 
-def with_interval(
-    value: float | None, low: float | None, high: float | None, form: Formatter = metric
-) -> str:
+def with_interval(value: float | None, low: float | None, high: float | None, form: Formatter = metric) -> str:
     """Print ``0.612 [0.587, 0.640]``, or the value alone where it has no interval."""
     return f"{form(value)} {interval(low, high, form)}".rstrip()
 

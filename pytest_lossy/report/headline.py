@@ -49,8 +49,7 @@ def attention(lookup: Lookup) -> list[CaseRow]:
     rows = [
         case
         for case in lookup.document.cases
-        if case.verdict in ("failed", "error", "crashed")
-        or (case.outcome == "failed" and case.verdict != "not_run")
+        if case.verdict in ("failed", "error", "crashed") or (case.outcome == "failed" and case.verdict != "not_run")
     ]
     return sorted(rows, key=lambda case: VERDICTS.index(case.verdict))
 
@@ -107,9 +106,7 @@ def _kind_and_text(lookup: Lookup) -> tuple[Kind, str]:
     counts = {verdict: run.counts.get(verdict, 0) for verdict in VERDICTS}
     total = sum(counts.values())
     words = {"failed": "missed a gate", "error": "in error", "crashed": "crashed"}
-    bad = [
-        f"{count(counts[verdict], 'case')} {words[verdict]}" for verdict in VERDICTS[:3] if counts[verdict]
-    ]
+    bad = [f"{count(counts[verdict], 'case')} {words[verdict]}" for verdict in VERDICTS[:3] if counts[verdict]]
     unproven = ("inconclusive", "ungated")
     by_outcome = sum(case.outcome == "failed" and case.verdict in unproven for case in lookup.document.cases)
     if by_outcome:

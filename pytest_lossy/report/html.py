@@ -95,9 +95,7 @@ def _environment() -> Environment:
 
 def _figure(lookup: Lookup, number: int, curve: Curve, domain: tuple[float, float]) -> _Figure:
     points = sorted(curve.points, key=lambda point: lookup.severity(curve.codec, point.level))
-    notes = [
-        note for point in points if point.case in lookup.cases for note in lookup.cases[point.case].notes
-    ]
+    notes = [note for point in points if point.case in lookup.cases for note in lookup.cases[point.case].notes]
     return _Figure(
         number=number,
         curve=curve.model_copy(update={"points": points}),
@@ -118,8 +116,7 @@ def _sections(lookup: Lookup) -> list[_Section]:
             for metric in {curve.metric for curve in curves}
         }
         figures = [
-            _figure(lookup, drawn + index, curve, domains[curve.metric])
-            for index, curve in enumerate(curves, 1)
+            _figure(lookup, drawn + index, curve, domains[curve.metric]) for index, curve in enumerate(curves, 1)
         ]
         drawn += len(figures)
         sections.append(

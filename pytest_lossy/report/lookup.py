@@ -53,18 +53,14 @@ class Lookup:
     def model_names(self) -> list[str]:
         """Every model that is declared or has a row, in the document's order."""
         names = [model.name for model in self.document.models]
-        names += [case.model for case in self.document.cases] + [
-            curve.model for curve in self.document.curves
-        ]
+        names += [case.model for case in self.document.cases] + [curve.model for curve in self.document.curves]
         return list(dict.fromkeys(names))
 
     @cached_property
     def codec_labels(self) -> list[str]:
         """Every codec that is declared or has a row, without clean, in the document's order."""
         labels = [codec.label for codec in self.document.codecs]
-        labels += [case.codec for case in self.document.cases] + [
-            curve.codec for curve in self.document.curves
-        ]
+        labels += [case.codec for case in self.document.cases] + [curve.codec for curve in self.document.curves]
         return [label for label in dict.fromkeys(labels) if label != CLEAN]
 
     @cached_property

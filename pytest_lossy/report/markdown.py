@@ -121,9 +121,7 @@ def _curve_rows(lookup: Lookup, curve: Curve) -> list[list[str]]:
         )
     for point in sorted(curve.points, key=lambda point: lookup.severity(curve.codec, point.level)):
         value = point.metric
-        kept = formatting.with_interval(
-            value.retention, value.retention_low, value.retention_high, formatting.percent
-        )
+        kept = formatting.with_interval(value.retention, value.retention_low, value.retention_high, formatting.percent)
         rows.append(
             [
                 escaped(lookup.level_name(curve.codec, point.level)),
@@ -140,9 +138,7 @@ def _opening(budget: _Budget, lookup: Lookup) -> None:
     top = headline(lookup)
     run = lookup.document.run
     budget.add(f"## {escaped(top.text)}")
-    counts = (
-        ", ".join(f"{number:,} {verdict_word(verdict)}" for verdict, number in tally(lookup)) or "no cases"
-    )
+    counts = ", ".join(f"{number:,} {verdict_word(verdict)}" for verdict, number in tally(lookup)) or "no cases"
     budget.add(f"{counts}. Started {escaped(run.started)}, {formatting.duration(run.seconds)}.")
     for text in top.cautions:
         budget.add(f"> **Note:** {escaped(text, 600)}")
@@ -158,8 +154,7 @@ def _failures(budget: _Budget, lookup: Lookup) -> None:
     if rows:
         budget.table("### Gates not met", _PROBLEM_HEADER, rows, share)
     errors = [
-        [escaped(group.title), f"{len(group.cases):,}", escaped(group.message, 400)]
-        for group in error_groups(lookup)
+        [escaped(group.title), f"{len(group.cases):,}", escaped(group.message, 400)] for group in error_groups(lookup)
     ]
     if errors:
         budget.table("### Errors", ["Model", "Cases", "Message"], errors, share // 2)

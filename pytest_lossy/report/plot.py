@@ -115,11 +115,7 @@ def _gates(lookup: Lookup, curve: Curve, point: CurvePoint) -> list[_Gate]:
 
 
 def _extent(value: MetricValue | None) -> list[float]:
-    return (
-        []
-        if value is None
-        else [number for number in (value.value, value.low, value.high) if number is not None]
-    )
+    return [] if value is None else [number for number in (value.value, value.low, value.high) if number is not None]
 
 
 def metric_domain(lookup: Lookup, curves: Sequence[Curve]) -> tuple[float, float]:
@@ -137,10 +133,7 @@ def _tick_text(ticks: Sequence[float]) -> list[str]:
     """Print ticks with as few common decimals as keep them apart."""
     for decimals in range(7):
         texts = [f"{tick:.{decimals}f}" for tick in ticks]
-        if all(
-            abs(float(text) - tick) <= 1e-9 * max(1.0, abs(tick))
-            for text, tick in zip(texts, ticks, strict=True)
-        ):
+        if all(abs(float(text) - tick) <= 1e-9 * max(1.0, abs(tick)) for text, tick in zip(texts, ticks, strict=True)):
             return texts if max(map(len, texts), default=0) <= 7 else [f"{tick:.3g}" for tick in ticks]
     return [f"{tick:.3g}" for tick in ticks]
 
@@ -194,9 +187,7 @@ def _picture(
     drawn = svg.runs(points, lambda point: point.metric.value is not None)
     banded = svg.runs(points, lambda point: point.metric.low is not None and point.metric.high is not None)
     alone = {stretch[0].level for stretch in banded if len(stretch) == 1}
-    bands = [
-        svg.area([at(p, p.metric.high) for p in run], [at(p, p.metric.low) for p in run]) for run in banded
-    ]
+    bands = [svg.area([at(p, p.metric.high) for p in run], [at(p, p.metric.low) for p in run]) for run in banded]
     lines = [svg.polyline([at(p, p.metric.value) for p in run]) for run in drawn]
     marks, gates = [], []
     for point in points:
@@ -232,8 +223,7 @@ def _picture(
     heights = svg.linear_ticks(*domain)
     return Plot(
         title=f"{curve.model}, {curve.codec}: {curve.metric} against {x_title.partition(' (')[0]}",
-        description="; ".join(_mark_text(lookup, curve, point) for point in points)
-        or "No level has a value here.",
+        description="; ".join(_mark_text(lookup, curve, point) for point in points) or "No level has a value here.",
         x_title=x_title,
         y_title=lookup.metric_title(curve.model, curve.metric),
         x_ticks=x_ticks,

@@ -159,9 +159,7 @@ def _rank(row: SliceRow) -> tuple[int, float]:
     return 2, 0.0
 
 
-def other_metrics(
-    lookup: Lookup, curve: Curve
-) -> tuple[list[str], list[tuple[str, list[MetricValue | None]]]]:
+def other_metrics(lookup: Lookup, curve: Curve) -> tuple[list[str], list[tuple[str, list[MetricValue | None]]]]:
     """Give the curve's metrics that are neither primary nor slices: names, and values per level."""
     cases = _curve_cases(lookup, curve)
     clean = lookup.clean_cases.get(curve.model)
@@ -193,16 +191,9 @@ def error_groups(lookup: Lookup) -> list[ErrorGroup]:
             continue
         message = case.error or "No message was recorded."
         own = (case.model, "could not be loaded", message)
-        key = (
-            own
-            if own in groups
-            else (case.model, "crashed" if case.verdict == "crashed" else "error", message)
-        )
+        key = own if own in groups else (case.model, "crashed" if case.verdict == "crashed" else "error", message)
         groups.setdefault(key, []).append(case)
-    return [
-        ErrorGroup(f"{model}: {word}", message, tuple(cases))
-        for (model, word, message), cases in groups.items()
-    ]
+    return [ErrorGroup(f"{model}: {word}", message, tuple(cases)) for (model, word, message), cases in groups.items()]
 
 
 def detail_text(value: Any) -> str:

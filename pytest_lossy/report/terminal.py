@@ -105,9 +105,7 @@ def _row(lookup: Lookup, case: CaseRow) -> dict[str, str]:
         "level": _clipped(_plain(name), 24),
         "value": _plain(formatting.metric(value.value if value else None)),
         "interval": _plain(formatting.interval(value.low, value.high)) if value else "",
-        "retention": ""
-        if case.codec == CLEAN
-        else _plain(formatting.percent(value.retention if value else None)),
+        "retention": "" if case.codec == CLEAN else _plain(formatting.percent(value.retention if value else None)),
         "bpp": _plain(formatting.bits_per_pixel(case.bpp)),
         "verdict": word.upper() if case.verdict in ("failed", "error", "crashed") else word,
     }
@@ -132,9 +130,7 @@ def _gate_lines(case: CaseRow, width: int) -> list[Line]:
             f"{verdict_word(gate.verdict)}: {formatting.gate_requirement(gate, ascii_only=True)}, "
             f"observed {formatting.gate_observed(gate)} ({gate.file}:{gate.line})"
         )
-        lines += [
-            (f"      {line}"[:width], _MARKUP[gate.verdict]) for line in _wrapped(text, max(width - 6, 1))
-        ]
+        lines += [(f"      {line}"[:width], _MARKUP[gate.verdict]) for line in _wrapped(text, max(width - 6, 1))]
     return lines
 
 
@@ -151,9 +147,7 @@ def _table(lookup: Lookup, cases: list[CaseRow], width: int, *, verbose: bool, f
         if verbose:
             lines += _gate_lines(case, width)
     if hidden:
-        lines.append(
-            (_clipped(f"  {formatting.count(hidden, 'level')} passed or ungated, shown with -v", width), {})
-        )
+        lines.append((_clipped(f"  {formatting.count(hidden, 'level')} passed or ungated, shown with -v", width), {}))
     return lines
 
 
@@ -171,9 +165,7 @@ def _missed(lookup: Lookup, width: int, most: int = 12) -> list[Line]:
         )
         lines += [(line, _MARKUP[gate.verdict]) for line in _wrapped(text, width)]
     if len(found) > most:
-        lines.append(
-            (_clipped(f"{len(found) - most:,} more gates not met, shown with -v", width), {"red": True})
-        )
+        lines.append((_clipped(f"{len(found) - most:,} more gates not met, shown with -v", width), {"red": True}))
     return lines
 
 

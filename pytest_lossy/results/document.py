@@ -196,9 +196,7 @@ class RunInfo(_Strict):
     command: Annotated[str, Field(description="the pytest command, ready for a shell")]
     exit_status: int
     workers: int
-    samples_limit: Annotated[int | None, Field(description="--lossy-samples; null where all samples ran")] = (
-        None
-    )
+    samples_limit: Annotated[int | None, Field(description="--lossy-samples; null where all samples ran")] = None
     replicates: int
     confidence: FiniteFloat
     seed: int

@@ -101,9 +101,7 @@ def load_evidence(path: Path) -> CaseEvidence:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         if int(arrays["version"]) != VERSION:
-            raise ResultsError(
-                f"{path}: has version {arrays['version']}, this program reads {VERSION}; run again"
-            )
+            raise ResultsError(f"{path}: has version {arrays['version']}, this program reads {VERSION}; run again")
         return _assemble(arrays)
     except ResultsError:
         raise

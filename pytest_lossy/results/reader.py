@@ -29,9 +29,5 @@ def read_results(path: Path) -> ResultsDocument:
     try:
         return ResultsDocument.model_validate(data)
     except ValidationError as error:
-        first = "; ".join(
-            f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()[:3]
-        )
-        raise ResultsError(
-            f"{path}: is no results file ({error.error_count()} problems: {first}); run again"
-        ) from None
+        first = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()[:3])
+        raise ResultsError(f"{path}: is no results file ({error.error_count()} problems: {first}); run again") from None

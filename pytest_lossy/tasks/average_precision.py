@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from pytest_lossy.tasks.base import Evidence, FloatArray
 from pytest_lossy.tasks.matching import OVERLAPS, IndexArray, Protocol
-from pytest_lossy.tasks.ranking import Ranking, precision_curve, rankings, sample_order
+from pytest_lossy.tasks.ranking import CurvePlan, Ranking, plan_curves, rankings, sample_order
 
 __all__ = ["AveragePrecision", "average_precision"]
 
 _RECALLS: FloatArray = np.linspace(0.0, 1.0, 101)
-_SETTINGS = len(OVERLAPS)
-_VALUES = _SETTINGS * len(_RECALLS)
+_BEYOND: FloatArray = np.append(_RECALLS, np.inf)
+_VALUES = len(OVERLAPS) * len(_RECALLS)
 _AT_75 = slice(5 * len(_RECALLS), 6 * len(_RECALLS))
 
 _CHUNK_BYTES = 48_000_000
@@ -68,11 +68,8 @@ def average_precision(
         protocol: that was matched with.
         fewer: smaller numbers of detections per image and class to report recall for.
     """
-    classes = [
-        one
-        for one in rankings(evidence, "", _SETTINGS, sample_order(evidence))
-        if one.true_count[:, 0].sum() > 0
-    ]
+    ranked = rankings(evidence, "", len(OVERLAPS), sample_order(evidence))
+    classes = [_Class(one, protocol, tuple(fewer)) for one in ranked if one.true_count[:, 0].sum() > 0]
     step = max(1, _CHUNK_BYTES // (8 * _VALUES * max(1, len(classes))))
     parts = [
         _reduce(classes, np.ascontiguousarray(weights[start : start + step]), protocol, tuple(fewer))
@@ -80,37 +77,63 @@ def average_precision(
     ]
     joined = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
     at = {count: joined.pop(f"ar_at_{count}") for count in fewer}
-    return AveragePrecision(labels=tuple(one.label for one in classes), ar_at=at, **joined)
+    return AveragePrecision(labels=tuple(one.ranking.label for one in classes), ar_at=at, **joined)
+
+
+class _Class:
+    """One class, and how to sum its detections, which depends on the weights only where scores tie.
+
+    Recall is asked for once per area range and then, over all areas, for each of ``fewer``: R rows.
+    """
+
+    def __init__(self, ranking: Ranking, protocol: Protocol, fewer: tuple[int, ...]) -> None:
+        self.ranking, self._protocol, self._fewer = ranking, protocol, fewer
+        self._fixed = None if ranking.tied else self._plan(np.arange(len(ranking.sample)))
+
+    def sums(self, weights: FloatArray) -> tuple[FloatArray, FloatArray, list[CurvePlan]]:
+        """(B, e) weights of detections, (B, R, T) weighted true positives, and the curves of each area range."""
+        order, columns = self.ranking.columns(weights)
+        found, plans = self._fixed or self._plan(order)
+        # Whole numbers: the sum is exact in any order.
+        return columns, (columns @ found).reshape(len(weights), -1, len(OVERLAPS)), plans
+
+    def _plan(self, order: IndexArray) -> tuple[FloatArray, list[CurvePlan]]:
+        limit, count = self._protocol.max_detections, len(OVERLAPS)
+        rank = self.ranking.rank[order][:, None]
+        hit, miss = (bits[order] & (rank < limit) for bits in (self.ranking.hit, self.ranking.miss))
+        found = np.concatenate([hit, *(hit[:, :count] & (rank < few) for few in self._fewer)], axis=1)
+        areas = [slice(start, start + count) for start in range(0, hit.shape[1], count)]
+        return found.astype(np.float64), [plan_curves(hit[:, area], miss[:, area]) for area in areas]
 
 
 def _reduce(
-    classes: Sequence[Ranking], weights: FloatArray, protocol: Protocol, fewer: tuple[int, ...]
+    classes: Sequence[_Class], weights: FloatArray, protocol: Protocol, fewer: tuple[int, ...]
 ) -> dict[str, FloatArray]:
     """One chunk of weightings; the names are those of the result."""
     replicates, areas = len(weights), len(protocol.areas)
     positives = np.zeros((len(classes), replicates, areas))
     recall = np.zeros((areas + len(fewer), replicates, len(OVERLAPS), len(classes)))
     precision = np.zeros((len(classes), replicates, _VALUES))
-    columns = []
+    sums = []
     for k, one in enumerate(classes):
-        positives[k] = one.positives(weights)
-        columns.append(one.columns(weights))
-        limits = [protocol.max_detections] * areas + list(fewer)
-        for row, limit in enumerate(limits):
-            area = row if row < areas else 0
-            recall[row, :, :, k] = _recall(one, columns[k], positives[k, :, area], area, limit)
-    result = {name: np.full((areas, replicates), np.nan) for name in ("ap", "ar")}
+        positives[k] = one.ranking.positives(weights)
+        columns, found, plans = one.sums(weights)
+        sums.append((columns, plans))
+        objects = positives[k][:, [*range(areas), *(0 for _ in fewer)]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            recall[:, :, :, k] = (found / objects[:, :, None]).transpose(1, 0, 2)
+    result: dict[str, FloatArray] = {name: np.full((areas, replicates), np.nan) for name in ("ap", "ar")}
     single = ("ap50", "ap75", "ar50", "ar75", *(f"ar_at_{count}" for count in fewer))
     result |= {name: np.full(replicates, np.nan) for name in single}
     for area in range(areas):
         valid = positives[:, :, area] > 0
-        for k, one in enumerate(classes):
+        for k, (columns, plans) in enumerate(sums):
             if valid[k].any():
-                _interpolate(one, columns[k], positives[k, :, area], area, protocol, precision[k])
+                _interpolate(plans[area], columns, positives[k, :, area], precision[k])
         if area == 0:
             result["class_ap"] = np.where(valid, precision.mean(axis=2), np.nan)
             result["class_ap50"] = np.where(valid, precision[:, :, : len(_RECALLS)].mean(axis=2), np.nan)
-        for row in np.flatnonzero(valid.any(axis=0)):
+        for row in np.flatnonzero(valid.any(axis=0)).tolist():
             kept = np.flatnonzero(valid[:, row])
             # pycocotools averages an array with the classes last, and the order of a float sum is part of its value.
             values = np.ascontiguousarray(precision[kept, row].T)
@@ -126,57 +149,34 @@ def _reduce(
     return result
 
 
-def _settings(area: int) -> slice:
-    """The columns of a ranking that belong to one area range."""
-    return slice(area * _SETTINGS, (area + 1) * _SETTINGS)
-
-
-def _recall(
-    one: Ranking, columns: tuple[IndexArray, FloatArray], positives: FloatArray, area: int, limit: int
-) -> FloatArray:
-    """(B, T) final recall of one class, with at most ``limit`` detections per image."""
-    order, weights = columns
-    hit = one.hit[order, _settings(area)] & (one.rank[order] < limit)[:, None]
-    # Whole numbers: the sum is exact in any order.
-    hits = weights @ hit.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        recall: FloatArray = hits / positives[:, None]
-    return recall
-
-
-def _interpolate(
-    one: Ranking,
-    columns: tuple[IndexArray, FloatArray],
-    positives: FloatArray,
-    area: int,
-    protocol: Protocol,
-    out: npt.NDArray[np.float64],
-) -> None:
+def _interpolate(plan: CurvePlan, weights: FloatArray, positives: FloatArray, out: npt.NDArray[np.float64]) -> None:
     """Write one class's precision at 101 recalls, overlap by overlap, into ``out`` (B, T * 101)."""
-    order, weights = columns
-    counts = one.rank[order] < protocol.max_detections
-    hit = (one.hit[order, _settings(area)] & counts[:, None]).T
-    counted = hit | (one.miss[order, _settings(area)] & counts[:, None]).T
-    # Detections that never count are most of a small area range: leave them out before the running sums.
-    ever = np.flatnonzero(counted.any(axis=0))
-    hit, counted, weights = hit[:, ever], counted[:, ever], weights[:, ever]
-    seen = weights.cumsum(axis=1)
-    sizes = hit.sum(axis=1) + 1
-    stops = np.cumsum(sizes)
-    # Each overlap has a column per true positive and one for the recalls that are never reached.
-    precision = np.zeros((len(weights), stops[-1]))
-    recall = np.full_like(precision, 2.0)
-    for t, (stop, size) in enumerate(zip(stops, sizes, strict=True)):
-        if size == 1:
-            continue
-        part = slice(stop - size, stop - 1)
-        curve = precision_curve(weights, hit[t], seen, ~counted[t])
-        value = curve.hits / (curve.seen + np.spacing(1))
-        precision[:, part] = np.maximum.accumulate(value[:, ::-1], axis=1)[:, ::-1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            recall[:, part] = curve.hits / positives[:, None]
-    reached = np.searchsorted(_RECALLS, recall, side="right")
-    repeats = np.diff(reached, axis=1, prepend=0)
-    repeats[:, stops[:-1]] += len(_RECALLS)
-    # Without ground truth recall is 0 / 0, which compares above everything, and the row is not used.
+    if not plan.parts:
+        out[:] = 0.0
+        return
+    hits, seen = plan.follow(weights)
+    ends = plan.stops - 1
+    hits[:, ends] = 0.0
+    seen += np.spacing(1)
+    precision = np.divide(hits, seen, out=seen)
+    for part in plan.parts:
+        backwards = precision[:, part][:, ::-1]
+        np.maximum.accumulate(backwards, axis=1, out=backwards)
+    # Where a weighting leaves no ground truth the row is not used, and any divisor does.
+    recall = np.divide(hits, np.where(positives > 0, positives, 1.0)[:, None], out=hits)
+    reached = _recalls_reached(recall)
+    reached[:, ends] = len(_RECALLS)
+    repeats = np.empty_like(reached)
+    repeats[:, 0] = reached[:, 0]
+    np.subtract(reached[:, 1:], reached[:, :-1], out=repeats[:, 1:])
+    repeats[:, plan.stops[:-1]] += len(_RECALLS)
     out[:] = np.repeat(precision.ravel(), repeats.ravel()).reshape(out.shape)
+
+
+def _recalls_reached(recall: FloatArray) -> IndexArray:
+    """How many of the 101 recalls are at most each of ``recall``, 0 to 1: ``searchsorted``, but faster."""
+    guess = (recall * (len(_RECALLS) - 1)).astype(np.intp)
+    # Rounding down loses one, and the product may be off by one.
+    guess += _BEYOND[guess] <= recall
+    guess += _BEYOND[guess] <= recall
+    return guess

@@ -42,7 +42,7 @@ class ClassificationOptions(BaseModel):
     scores: Literal["auto", "logits", "probabilities"] = "auto"
     """What the model returns, which only the calibration error needs to know. ``logits`` go through a softmax;
     ``probabilities`` count as they are, in 0..1, and need not sum to 1 (quantized outputs, one-against-rest sigmoids).
-    ``auto`` decides for each sample: non-negative scores that sum to 1 (within 0.01) are probabilities, all others logits."""
+    ``auto`` decides for each sample: non-negative scores with a sum of 1 (within 0.01) are probabilities, others logits."""
 
 
 class ClassificationTask:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from pytest_lossy.tasks.base import Evidence, FloatArray
 from pytest_lossy.tasks.matching import BoolArray, IndexArray
 
-__all__ = ["Curve", "Ranking", "precision_curve", "rankings", "sample_order"]
+__all__ = ["CurvePlan", "Ranking", "plan_curves", "rankings", "sample_order"]
 
 _MOST_COPIES = 64
 """Tied detections are interleaved exactly up to this weight."""
@@ -60,7 +61,7 @@ class Ranking:
         """
         index = np.arange(len(self.sample))
         if not self.tied:
-            return index, weights[:, self.sample]
+            return index, weights.take(self.sample, axis=1)
         parts, copies, done = [], [], 0
         for start, stop in self.tied:
             heaviest = weights[:, self.sample[start]].max(initial=0.0)
@@ -70,7 +71,7 @@ class Ranking:
             done = stop
         order = np.concatenate([*parts, index[done:]])
         copy = np.concatenate([*copies, np.full(len(index) - done, -1)])
-        result = weights[:, self.sample[order]]
+        result = weights.take(self.sample[order], axis=1)
         split = np.flatnonzero(copy >= 0)
         largest = np.where(copy[split] == _MOST_COPIES - 1, np.inf, 1.0)
         result[:, split] = np.clip(result[:, split] - copy[split], 0.0, largest)
@@ -78,33 +79,65 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A precision-recall curve at its true positives, where alone recall rises: t of them, B weightings."""
+class CurvePlan:
+    """Where precision-recall curves under S settings have their points: at true positives, where alone recall rises.
 
-    hits: FloatArray
-    """(B, t) weighted true positives so far."""
-    seen: FloatArray
-    """(B, t) weighted true and false positives so far."""
-
-
-def precision_curve(weights: FloatArray, hit: BoolArray, seen: FloatArray, passed: BoolArray) -> Curve:
-    """Follow one setting's true positives.
-
-    Args:
-        weights: (B, e) of the detections.
-        hit: (e,) true positives.
-        seen: (B, e) running sum of ``weights`` over everything that counts under any setting.
-        passed: (e,) what ``seen`` counts and this setting ignores.
+    The points of one setting follow those of the one before; each setting ends with a column of its own for what is never
+    reached, so that there are t columns, S more than true positives.
     """
-    where = np.flatnonzero(hit)
-    hits = weights[:, where].cumsum(axis=1)
-    so_far = seen[:, where]
-    skipped = np.flatnonzero(passed)
-    if len(skipped):
-        before = np.searchsorted(skipped, where)
-        surplus = weights[:, skipped].cumsum(axis=1)
-        so_far = so_far - np.where(before > 0, surplus[:, np.maximum(before - 1, 0)], 0.0)
-    return Curve(hits, so_far)
+
+    used: IndexArray
+    """(u,) columns of detections that count under any setting."""
+    at: IndexArray
+    """(t,) position in ``used`` of each point; of no meaning in the last column of a setting."""
+    stops: IndexArray
+    """(S,) where each setting ends."""
+    skipped: tuple[tuple[slice, IndexArray, IndexArray], ...]
+    """Per setting that ignores some of ``used``: its points, how many of these lie before each, and their positions."""
+
+    @property
+    def parts(self) -> list[slice]:
+        """The points of each setting that has any."""
+        starts = [0, *self.stops[:-1].tolist()]
+        parts = [slice(start, stop - 1) for start, stop in zip(starts, self.stops.tolist(), strict=True)]
+        return [part for part in parts if part.stop > part.start]
+
+    def follow(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sum up to each point.
+
+        Args:
+            weights: (B, e) of the detections.
+
+        Returns:
+            (B, t) true positives, and (B, t) true and false positives.
+        """
+        # ``take`` lays results out in rows; indexing might not, and row sums would then depend on B.
+        weights = weights.take(self.used, axis=1)
+        hits = weights.take(self.at, axis=1)
+        for part in self.parts:
+            np.cumsum(hits[:, part], axis=1, out=hits[:, part])
+        seen = weights.cumsum(axis=1).take(self.at, axis=1)
+        for part, before, positions in self.skipped:
+            surplus = weights.take(positions, axis=1).cumsum(axis=1)
+            seen[:, part] -= np.where(before > 0, surplus[:, np.maximum(before - 1, 0)], 0.0)
+        return hits, seen
+
+
+def plan_curves(hit: BoolArray, miss: BoolArray) -> CurvePlan:
+    """Find the points of S curves over e detections, given their true and false positives, (e, S) each."""
+    counted = hit | miss
+    used = np.flatnonzero(counted.any(axis=1))
+    hit, passed = hit[used].T, ~counted[used].T
+    setting, position = np.nonzero(hit)
+    stops = np.cumsum(hit.sum(axis=1) + 1)
+    at = np.zeros(stops[-1], dtype=np.intp)
+    at[np.arange(len(position)) + setting] = position
+    skipped = []
+    for index in np.flatnonzero(passed.any(axis=1) & hit.any(axis=1)).tolist():
+        part = slice(int(stops[index] - hit[index].sum() - 1), int(stops[index] - 1))
+        ignored = np.flatnonzero(passed[index])
+        skipped.append((part, np.searchsorted(ignored, at[part]), ignored))
+    return CurvePlan(used, at, stops, tuple(skipped))
 
 
 def sample_order(evidence: Sequence[Evidence]) -> IndexArray:
@@ -117,9 +150,7 @@ def sample_order(evidence: Sequence[Evidence]) -> IndexArray:
     return np.argsort(ids, kind="stable") if len(ids) == len(evidence) else np.arange(len(evidence))
 
 
-def rankings(
-    evidence: Sequence[Evidence], prefix: str, settings: int, order: IndexArray
-) -> Iterator[Ranking]:
+def rankings(evidence: Sequence[Evidence], prefix: str, settings: int, order: IndexArray) -> Iterator[Ranking]:
     """Merge samples, one ranking for each class with detections or ground truth, in label order.
 
     Args:
@@ -130,7 +161,7 @@ def rankings(
         order: of the samples where scores tie.
     """
 
-    def joined(name: str) -> tuple[npt.NDArray[np.generic], IndexArray]:
+    def joined(name: str) -> tuple[npt.NDArray[Any], IndexArray]:
         parts = [evidence[index][prefix + name] for index in order]
         return np.concatenate(parts), np.repeat(order, [len(part) for part in parts])
 
@@ -141,9 +172,7 @@ def rankings(
     rank = _rank(label, sample)
     # lexsort is stable: as pycocotools' merge sort, one class at a time.
     by_score = np.lexsort((-score.astype(np.float64), label))
-    label, sample, score, hit, miss, rank = (
-        array[by_score] for array in (label, sample, score, hit, miss, rank)
-    )
+    label, sample, score, hit, miss, rank = (array[by_score] for array in (label, sample, score, hit, miss, rank))
     for one in np.union1d(label, true_label):
         part = slice(*np.searchsorted(label, [one, one + 1]))
         true = np.flatnonzero(true_label == one)
@@ -160,7 +189,7 @@ def rankings(
         )
 
 
-def _rank(label: npt.NDArray[np.generic], sample: IndexArray) -> IndexArray:
+def _rank(label: npt.NDArray[Any], sample: IndexArray) -> IndexArray:
     """Position within each run of one sample and one class."""
     index = np.arange(len(label))
     new = np.ones(len(label), dtype=bool)
@@ -169,17 +198,17 @@ def _rank(label: npt.NDArray[np.generic], sample: IndexArray) -> IndexArray:
     return rank
 
 
-def _unpacked(bits: npt.NDArray[np.generic], settings: int) -> BoolArray:
+def _unpacked(bits: npt.NDArray[Any], settings: int) -> BoolArray:
     """(d, A) numbers to (d, A * settings) truth values."""
     unpacked: BoolArray = (bits.astype(np.uint16)[:, :, None] >> np.arange(settings, dtype=np.uint16)) & 1 == 1
-    return unpacked.reshape(len(bits), -1)
+    return unpacked.reshape(len(bits), bits.shape[1] * settings)
 
 
 def _mixed_ties(
-    score: npt.NDArray[np.generic],
+    score: npt.NDArray[Any],
     sample: IndexArray,
-    hit: npt.NDArray[np.generic],
-    miss: npt.NDArray[np.generic],
+    hit: npt.NDArray[Any],
+    miss: npt.NDArray[Any],
 ) -> tuple[tuple[int, int], ...]:
     if len(score) < 2:
         return ()

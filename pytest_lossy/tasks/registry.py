@@ -19,6 +19,8 @@ TASKS = Registry(
         "action": "pytest_lossy.tasks.action:ActionTask",
         "classification": "pytest_lossy.tasks.classification:ClassificationTask",
         "depth": "pytest_lossy.tasks.depth:DepthTask",
+        "detection": "pytest_lossy.tasks.detection:DetectionTask",
+        "pose": "pytest_lossy.tasks.pose:PoseTask",
         "segmentation": "pytest_lossy.tasks.segmentation:SegmentationTask",
     },
 )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pytest_lossy.tasks.base import Evidence, FloatArray
 from pytest_lossy.tasks.matching import BoolArray, order_by_score
-from pytest_lossy.tasks.ranking import Ranking, precision_curve, rankings, sample_order
+from pytest_lossy.tasks.ranking import Ranking, plan_curves, rankings, sample_order
 
 __all__ = ["LEVELS", "match_voc", "voc_average_precision"]
 
@@ -45,8 +45,9 @@ def match_voc(
         difficult: (g,).
 
     Returns:
-        ``voc_label`` (k,) int32, ``voc_score`` (k,) float64, ``voc_hit`` and ``voc_miss`` (k, 1) uint16, by class and falling
-        score; ``voc_true_label`` (c,) int32 and ``voc_true_count`` (c, 1) int32 of the objects that are not difficult.
+        ``voc_label`` (k,) int32, ``voc_score`` (k,) float64, ``voc_hit`` and ``voc_miss`` (k, 1) uint16, by class and
+        falling score; ``voc_true_label`` (c,) int32 and ``voc_true_count`` (c, 1) int32 of the objects that are not
+        difficult.
     """
     by_class = order_by_score(scores)
     by_class = by_class[np.argsort(labels[by_class], kind="stable")]
@@ -76,9 +77,7 @@ def _overlap(boxes: FloatArray, true_boxes: FloatArray) -> FloatArray:
     """(d, g) intersection over union of boxes whose end pixels belong to them."""
     ours, theirs = boxes[:, None, :], true_boxes[None, :, :]
     width, height = (
-        np.minimum(ours[..., axis + 2], theirs[..., axis + 2])
-        - np.maximum(ours[..., axis], theirs[..., axis])
-        + 1
+        np.minimum(ours[..., axis + 2], theirs[..., axis + 2]) - np.maximum(ours[..., axis], theirs[..., axis]) + 1
         for axis in (0, 1)
     )
     common = np.where((width > 0) & (height > 0), width * height, 0.0)
@@ -120,21 +119,22 @@ def voc_average_precision(evidence: Sequence[Evidence], weights: FloatArray) -> 
         return {name: np.where(classes > 0, total / classes, np.nan) for name, total in totals.items()}
 
 
-def _class_precision(
-    one: Ranking, weights: FloatArray, positives: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _class_precision(one: Ranking, weights: FloatArray, positives: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Both average precisions of one class, (B,) each."""
     order, columns = one.columns(weights)
-    hit = one.hit[order, 0]
-    counted = hit | one.miss[order, 0]
-    curve = precision_curve(columns, hit, columns.cumsum(axis=1), ~counted)
+    plan = plan_curves(one.hit[order], one.miss[order])
+    if not plan.parts:
+        return np.zeros(len(weights)), np.zeros(len(weights))
+    hits, seen = (values[:, :-1] for values in plan.follow(columns))
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(curve.seen > 0, curve.hits / curve.seen, 0.0)
-        rises = np.diff(curve.hits, axis=1, prepend=0.0) / positives[:, None]
+        precision = np.where(seen > 0, hits / seen, 0.0)
+        rises = np.diff(hits, axis=1, prepend=0.0) / positives[:, None]
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    reached = np.zeros(curve.hits.shape)
+    reached = np.zeros(hits.shape)
     for level in range(LEVELS):
-        reached += (LEVELS - 1) * curve.hits >= level * positives[:, None]
-    eleven = (np.diff(reached, axis=1, prepend=0.0) * envelope).sum(axis=1) / LEVELS
-    area: FloatArray = (rises * envelope).sum(axis=1)
+        reached += (LEVELS - 1) * hits >= level * positives[:, None]
+    levels = np.diff(reached, axis=1, prepend=0.0)
+    # Running sums: columns without weight, of which heavier weightings beside this one add some, then change no bit.
+    eleven = (levels * envelope).cumsum(axis=1)[:, -1] / LEVELS
+    area: FloatArray = (rises * envelope).cumsum(axis=1)[:, -1]
     return eleven, area

@@ -26,13 +26,9 @@ def with_codec(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: 
 
 
 @pytest.mark.parametrize("workers", ["1", "2", "4"])
-def test_a_killed_worker_costs_one_case(
-    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
-) -> None:
+def test_a_killed_worker_costs_one_case(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
     with_codec(suite, monkeypatch, toy.KILLER, "KillerCodec")
-    result = suite.runpytest_subprocess(
-        "--lossy-codec=all", f"-n{workers}", "-p", "no:randomly", timeout=TIMEOUT
-    )
+    result = suite.runpytest_subprocess("--lossy-codec=all", f"-n{workers}", "-p", "no:randomly", timeout=TIMEOUT)
     result.assert_outcomes(passed=4, failed=1)
     assert verdicts(suite) == {
         "clean": "passed",
@@ -134,9 +130,7 @@ def test_a_full_disk_fails_cases_in_one_line(
     monkeypatch.setenv("FULL", where)
     result = suite.runpytest_subprocess("--lossy-codec=jpeg", "-p", "no:randomly")
     result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(
-        ["*cannot be written (No space left on device); free space or choose another*"]
-    )
+    result.stdout.fnmatch_lines(["*cannot be written (No space left on device); free space or choose another*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 

@@ -56,9 +56,7 @@ def run(request: pytest.FixtureRequest, suite: pytest.Pytester) -> Run:
 
 def results(pytester: pytest.Pytester, folder: str = "lossy-report") -> dict[str, Any]:
     """The results file of the last run."""
-    document: dict[str, Any] = json.loads(
-        (pytester.path / folder / "results.json").read_text(encoding="utf-8")
-    )
+    document: dict[str, Any] = json.loads((pytester.path / folder / "results.json").read_text(encoding="utf-8"))
     return document
 
 

@@ -66,9 +66,7 @@ LOADING = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("model", "message"), LOADING, ids=[model.replace("\n", " ") for model, _ in LOADING]
-)
+@pytest.mark.parametrize(("model", "message"), LOADING, ids=[model.replace("\n", " ") for model, _ in LOADING])
 def test_a_model_that_cannot_load(suite: pytest.Pytester, model: str, message: str) -> None:
     toy.write_spec(suite.path, model=model)
     result = suite.runpytest_inprocess("--lossy-codec=jpeg", "-p", "no:randomly")
@@ -100,9 +98,7 @@ def test_weights_that_do_not_match(suite: pytest.Pytester) -> None:
     save_file({"conv.weight": torch.zeros(3, 3, 1, 1), "conv.bais": torch.zeros(3)}, weights)
     toy.write_spec(suite.path, model="torch: ./net.py:build\nweights: w.safetensors")
     result = suite.runpytest_inprocess("--lossy-codec=jpeg", "-k", "clean")
-    result.stdout.fnmatch_lines(
-        ["*1 missing (conv.bias); 1 unexpected (conv.bais did you mean 'conv.bias'?)*"]
-    )
+    result.stdout.fnmatch_lines(["*1 missing (conv.bias); 1 unexpected (conv.bais did you mean 'conv.bias'?)*"])
     wrong = "0" * 64
     toy.write_spec(suite.path, model=f"torch: ./net.py:build\nweights: w.safetensors\nsha256: '{wrong}'")
     result = suite.runpytest_inprocess("--lossy-codec=jpeg", "-k", "clean")
@@ -170,9 +166,7 @@ def test_unusual_images_are_converted_and_counted(suite: pytest.Pytester, conver
 def test_one_pixel_images(suite: pytest.Pytester) -> None:
     root = own_data(suite)
     for index in range(4):
-        Image.fromarray(np.array([[toy.COLORS[index % 3]]], np.uint8)).save(
-            root / "images" / f"00{index}.png"
-        )
+        Image.fromarray(np.array([[toy.COLORS[index % 3]]], np.uint8)).save(root / "images" / f"00{index}.png")
         Image.fromarray(np.array([[index % 3]], np.uint8)).save(root / "labels" / f"00{index}.png")
     suite.runpytest_inprocess("--lossy-codec=jpeg", "--lossy-level=jpeg:90").assert_outcomes(passed=2)
 
@@ -215,9 +209,7 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "damage", "message"), DAMAGE, ids=[str(number) for number in range(len(DAMAGE))]
-)
+@pytest.mark.parametrize(("name", "damage", "message"), DAMAGE, ids=[str(number) for number in range(len(DAMAGE))])
 def test_a_damaged_sample(suite: pytest.Pytester, name: str, damage: object, message: str) -> None:
     root = own_data(suite)
     damage(root / name)  # type: ignore[operator]

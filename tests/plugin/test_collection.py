@@ -60,9 +60,7 @@ def test_marker_expression(suite: pytest.Pytester) -> None:
         "model_specs/toy.yaml::toy::jpeg-q5"
     ]
     assert len(ids(suite.runpytest_inprocess(*base, "-m", 'lossy(model="toy", task="segmentation")'))) == 4
-    assert ids(suite.runpytest_inprocess(*base, "-m", 'lossy(codec="clean")')) == [
-        "model_specs/toy.yaml::toy::clean"
-    ]
+    assert ids(suite.runpytest_inprocess(*base, "-m", 'lossy(codec="clean")')) == ["model_specs/toy.yaml::toy::clean"]
 
 
 def test_single_node_id(run: Run, suite: pytest.Pytester) -> None:
@@ -90,9 +88,7 @@ def test_works_from_a_subfolder(suite: pytest.Pytester, monkeypatch: pytest.Monk
 
 
 def test_other_tests_are_deselected_without_paths_and_run_with_them(run: Run, suite: pytest.Pytester) -> None:
-    suite.makepyfile(
-        test_mixed="import pytest\ndef test_plain(): pass\n@pytest.mark.lossy\ndef test_ours(): pass\n"
-    )
+    suite.makepyfile(test_mixed="import pytest\ndef test_plain(): pass\n@pytest.mark.lossy\ndef test_ours(): pass\n")
     outcomes = run("--lossy-codec=jpeg").parseoutcomes()
     assert outcomes.pop("deselected", 1) == 1  # xdist's controller collects nothing and so counts none
     assert outcomes == {"passed": 5}
@@ -136,9 +132,7 @@ def test_junit_has_flat_properties(run: Run, suite: pytest.Pytester) -> None:
 def test_shuffling_keeps_models_together_and_clean_first(suite: pytest.Pytester, seed: str) -> None:
     toy.write_spec(suite.path, "other")
     suite.makepyfile("import pytest\n@pytest.mark.lossy\ndef test_ours(): pass\n")
-    result = suite.runpytest_inprocess(
-        "--lossy-codec=jpeg", "--collect-only", "-q", f"--randomly-seed={seed}"
-    )
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg", "--collect-only", "-q", f"--randomly-seed={seed}")
     lines = ids(result)
     models = [line.split("::")[1] for line in lines]
     assert len(lines) == 8
@@ -147,9 +141,7 @@ def test_shuffling_keeps_models_together_and_clean_first(suite: pytest.Pytester,
     assert lines[4].endswith("::clean")
 
 
-def test_a_model_is_built_once_per_worker(
-    run: Run, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_is_built_once_per_worker(run: Run, suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     log = suite.mkdir("log")
     monkeypatch.setenv("TOY_LOG", str(log))
     run("--lossy-codec=jpeg").assert_outcomes(passed=4)

@@ -107,9 +107,7 @@ def test_two_models_of_one_name(suite: pytest.Pytester) -> None:
 
 
 def test_rules_that_disagree_equally(suite: pytest.Pytester) -> None:
-    toy.write_thresholds(
-        suite.path, 'to*: {jpeg: {5: {miou: {min: 0.1}}}}\n"*oy": {jpeg: {5: {miou: {min: 0.2}}}}'
-    )
+    toy.write_thresholds(suite.path, 'to*: {jpeg: {5: {miou: {min: 0.1}}}}\n"*oy": {jpeg: {5: {miou: {min: 0.2}}}}')
     result = suite.runpytest_inprocess("--lossy-codec=jpeg")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["thresholds.yaml:4: miou.min*also set by line 3*"])
@@ -127,9 +125,7 @@ def test_a_rule_that_matches_nothing_warns_and_fails_under_strict(run: Run, suit
 
 def test_dead_rules_are_judged_before_narrowing(suite: pytest.Pytester) -> None:
     toy.write_spec(suite.path, "other")
-    toy.write_thresholds(
-        suite.path, "other: {jpeg: {90: {miou: {min: 0.1}}}}\ntoy: {clean: {miou: {min: 0.1}}}"
-    )
+    toy.write_thresholds(suite.path, "other: {jpeg: {90: {miou: {min: 0.1}}}}\ntoy: {clean: {miou: {min: 0.1}}}")
     result = suite.runpytest_inprocess("--lossy-codec=jpeg", "--lossy-model=toy", "--lossy-level=jpeg:5")
     result.stdout.no_fnmatch_line("*matches no case*")
 

@@ -11,9 +11,7 @@ from tests.plugin.conftest import Run, results, verdicts
 
 
 def test_codec_all_runs_what_the_spec_lists(run: Run, suite: pytest.Pytester) -> None:
-    toy.write_spec(
-        suite.path, codecs='jpeg: [50]\njpeg-444: {codec: jpeg, subsampling: "4:4:4", levels: [50]}'
-    )
+    toy.write_spec(suite.path, codecs='jpeg: [50]\njpeg-444: {codec: jpeg, subsampling: "4:4:4", levels: [50]}')
     run("--lossy-codec=all").assert_outcomes(passed=3)
     rows = {row["codec"]: row for row in results(suite)["cases"]}
     assert set(rows) == {"clean", "jpeg", "jpeg-444"}
@@ -112,9 +110,9 @@ def test_spill_changes_no_number(suite: pytest.Pytester, size: str) -> None:
 
     suite.runpytest_inprocess("--lossy-codec=jpeg", "-p", "no:randomly").assert_outcomes(passed=4)
     before = numbers()
-    suite.runpytest_inprocess(
-        "--lossy-codec=jpeg", "-p", "no:randomly", f"--lossy-spill={size}"
-    ).assert_outcomes(passed=4)
+    suite.runpytest_inprocess("--lossy-codec=jpeg", "-p", "no:randomly", f"--lossy-spill={size}").assert_outcomes(
+        passed=4
+    )
     assert numbers() == before
 
 

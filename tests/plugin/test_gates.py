@@ -59,9 +59,7 @@ def test_inconclusive_is_decided_by_the_setting_only(
 ) -> None:
     limit = measured(suite) + (1e-6 if above else -1e-6)
     path = toy.write_thresholds(suite.path, f"toy: {{jpeg: {{5: {{miou: {{min: {limit:.9f}}}}}}}}}")
-    path.write_text(
-        f"defaults: {{inconclusive: {setting}}}\n" + path.read_text(encoding="utf-8"), encoding="utf-8"
-    )
+    path.write_text(f"defaults: {{inconclusive: {setting}}}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     result = suite.runpytest_inprocess("--lossy-codec=jpeg")
     assert verdicts(suite)["jpeg-q5"] == "inconclusive"
     assert result.parseoutcomes().get(outcome, 0) == (4 if outcome == "passed" else 1)

@@ -16,10 +16,7 @@ from tests.plugin.conftest import Run, results
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
     """Everything but what must differ between equal runs."""
-    rows = [
-        {key: value for key, value in row.items() if key not in ("seconds", "worker")}
-        for row in document["cases"]
-    ]
+    rows = [{key: value for key, value in row.items() if key not in ("seconds", "worker")} for row in document["cases"]]
     return {**document, "run": None, "cases": sorted(rows, key=lambda row: row["id"])}
 
 
@@ -143,9 +140,7 @@ def test_the_report_folder_is_locked(run: Run, suite: pytest.Pytester) -> None:
     assert "another run writes here" in result.stderr.str() + result.stdout.str()
 
 
-def test_report_command_rebuilds_the_pages(
-    suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_report_command_rebuilds_the_pages(suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     suite.runpytest_inprocess("--lossy-codec=jpeg")
     folder = suite.path / "lossy-report"
     pages = {name: (folder / name).read_bytes() for name in ("index.html", "summary.md")}

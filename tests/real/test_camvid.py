@@ -1,4 +1,4 @@
-"""A small encoder-decoder, trained here for a minute or two on real street scenes, on the CamVid validation split."""
+"""A small encoder-decoder, trained here for two minutes on real street scenes, on the CamVid validation split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.real.conftest import assert_falls_within_intervals, primary, run_cli
 
 pytestmark = pytest.mark.real
 
-ITERATIONS = 600
+ITERATIONS = 1000
 
 SPEC = """
 task: segmentation
@@ -56,7 +56,8 @@ def test_the_curve_on_camvid(project: Path, real_data: Path, weights: Path) -> N
     assert process.returncode == 0, process.stdout
     curve = primary(document)
     assert {row["samples"] for row in document["cases"]} == {51}
-    assert 0.30 < curve[None]["value"] < 0.75
+    # A better-trained small net reaches .566 on the test split; two minutes reach about .43 here.
+    assert 0.36 < curve[None]["value"] < 0.70
     assert_falls_within_intervals(curve)
     assert curve[95]["retention"] > 0.97
     assert curve[5]["high"] < curve[None]["low"]

@@ -38,9 +38,7 @@ H264 = CodecInfo(
     maximum=51,
     fingerprint="x264 164 preset=medium gop=12",
 )
-WEBP = CodecInfo(
-    label="webp", name="webp", parameter="q", higher_is_more_compressed=False, minimum=1, maximum=95
-)
+WEBP = CodecInfo(label="webp", name="webp", parameter="q", higher_is_more_compressed=False, minimum=1, maximum=95)
 GRIDS = {
     "jpeg": (95, 75, 50, 30, 20, 15, 10, 5),
     "h264": (18, 23, 28, 33, 38, 43, 47, 51),
@@ -111,9 +109,7 @@ def gate(**changes: Any) -> GateResult:
     return GateResult(**(values | changes))
 
 
-def case(
-    model: str = "segnet-mini", codec: str = "jpeg", level: float | None = 15, **changes: Any
-) -> CaseRow:
+def case(model: str = "segnet-mini", codec: str = "jpeg", level: float | None = 15, **changes: Any) -> CaseRow:
     info = CODECS.get(codec)
     suffix = "clean" if codec == "clean" else f"{codec}-{info.parameter if info else 'level'}{level:g}"
     values: dict[str, Any] = {
@@ -207,11 +203,7 @@ def curve_of(
         gates = []
         if index % 4 != 1:
             verdict = (
-                "passed"
-                if share - spread >= required
-                else "failed"
-                if share + spread < required
-                else "inconclusive"
+                "passed" if share - spread >= required else "failed" if share + spread < required else "inconclusive"
             )
             gates = [
                 gate(
@@ -250,9 +242,7 @@ def curve_of(
             CurvePoint(level=level, case=row.id, bpp=row.bpp, psnr=row.psnr, verdict=verdict, metric=measured)
         )
     reference = MetricValue(value=clean, low=clean - spread * 0.8, high=clean + spread * 0.8)
-    return rows, Curve(
-        model=model.name, codec=codec.label, metric=model.primary, clean=reference, points=points
-    )
+    return rows, Curve(model=model.name, codec=codec.label, metric=model.primary, clean=reference, points=points)
 
 
 def full_document(models: int = 5, codecs: int = 3, levels: int = 8, **run: Any) -> ResultsDocument:
@@ -267,9 +257,7 @@ def full_document(models: int = 5, codecs: int = 3, levels: int = 8, **run: Any)
             task="depth" if depth else "segmentation",
             architecture=families[number % len(families)],
             primary="abs_rel" if depth else "miou",
-            metrics=[metric_info("abs_rel", higher=False)]
-            if depth
-            else [metric_info("miou"), metric_info("accuracy")],
+            metrics=[metric_info("abs_rel", higher=False)] if depth else [metric_info("miou"), metric_info("accuracy")],
         )
         infos.append(info)
         clean, spread = (0.118, 0.0048) if depth else (0.62, 0.024)
@@ -283,9 +271,7 @@ def full_document(models: int = 5, codecs: int = 3, levels: int = 8, **run: Any)
                 | (
                     {}
                     if depth
-                    else {
-                        f"miou[{name}]": MetricValue(value=0.5 + 0.08 * i) for i, name in enumerate(CLASSES)
-                    }
+                    else {f"miou[{name}]": MetricValue(value=0.5 + 0.08 * i) for i, name in enumerate(CLASSES)}
                 ),
                 bpp=4.21,
                 gates=[]
@@ -370,9 +356,7 @@ def hostile_document() -> ResultsDocument:
                 architecture=text,
                 tags=[text],
                 primary=text,
-                metrics=[
-                    MetricInfo(name=text, title=text, higher_is_better=True, unit=text, description=text)
-                ],
+                metrics=[MetricInfo(name=text, title=text, higher_is_better=True, unit=text, description=text)],
                 details={text: text, "nested": {text: [text, None, 1.5]}, "list": [text], "flag": True},
                 data=DataInfo(name=text, fingerprint=text, samples=1, classes=[text], sources={text: 1}),
                 error=text if number % 3 == 0 else None,

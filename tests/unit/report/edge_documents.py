@@ -19,9 +19,7 @@ from pytest_lossy.results.document import Curve, CurvePoint, MetricValue, Result
 EMPTY = MetricValue(value=None)
 
 
-def _points(
-    codec: str, *points: tuple[float, str, MetricValue], bpp: float | None = None
-) -> list[CurvePoint]:
+def _points(codec: str, *points: tuple[float, str, MetricValue], bpp: float | None = None) -> list[CurvePoint]:
     return [
         CurvePoint(level=level, case=f"c{level}", verdict=verdict, metric=metric, bpp=bpp)
         for level, verdict, metric in points
@@ -39,9 +37,7 @@ def _nulls() -> ResultsDocument:
         for level in (95, 50, 5)
     ]
     points = [CurvePoint(level=row.level or 0, case=row.id, verdict="ungated", metric=EMPTY) for row in rows]
-    return document(
-        rows, curves=[Curve(model="segnet-mini", codec="jpeg", metric="miou", clean=EMPTY, points=points)]
-    )
+    return document(rows, curves=[Curve(model="segnet-mini", codec="jpeg", metric="miou", clean=EMPTY, points=points)])
 
 
 def _broken_line() -> ResultsDocument:
@@ -57,9 +53,7 @@ def _broken_line() -> ResultsDocument:
         }
         change["error"] = "Traceback\n  two lines" if verdict == "error" else None
         rows[index] = rows[index].model_copy(update=change)
-        curve.points[index] = curve.points[index].model_copy(
-            update={"verdict": verdict, "metric": EMPTY, "bpp": None}
-        )
+        curve.points[index] = curve.points[index].model_copy(update={"verdict": verdict, "metric": EMPTY, "bpp": None})
     return document(rows, curves=[curve], status="interrupted", exit_status=2)
 
 
@@ -100,17 +94,13 @@ EDGES: dict[str, ResultsDocument] = {
     "broken line": _broken_line(),
     "every bound, no clean": _gated_beyond_sense(),
     "lower is better": _errors_lower_is_better(),
-    "ungated": document(
-        [case(level=n, verdict="ungated", metrics={"miou": value(0.6, 1.2)}) for n in (95, 5)]
-    ),
+    "ungated": document([case(level=n, verdict="ungated", metrics={"miou": value(0.6, 1.2)}) for n in (95, 5)]),
     "model error": document(
         [case(verdict="error", outcome="failed", error="cannot load", level=n) for n in (50, 5)],
         models=[model_info(error="cannot load")],
     ),
     "model error, no rows": document(models=[model_info(error="segnet.py:3: no such file; check `model:`")]),
-    "not run": document(
-        [case(level=n, verdict="not_run", outcome="none") for n in (50, 5)], status="interrupted"
-    ),
+    "not run": document([case(level=n, verdict="not_run", outcome="none") for n in (50, 5)], status="interrupted"),
     "strict": document([case(verdict="ungated", outcome="failed")], strict=True),
     "undeclared names": document(
         [case("stranger", "odd", 3, verdict="passed", metrics={"miou": value(0.5, 0.9)})],
@@ -134,9 +124,7 @@ EDGES: dict[str, ResultsDocument] = {
                 codec="jpeg",
                 metric="miou",
                 clean=MetricValue(value=1e-300),
-                points=_points(
-                    "jpeg", (5, "passed", MetricValue(value=1e300, low=-1e300, high=1e300)), bpp=1e-30
-                ),
+                points=_points("jpeg", (5, "passed", MetricValue(value=1e300, low=-1e300, high=1e300)), bpp=1e-30),
             )
         ],
     ),

@@ -41,9 +41,7 @@ def test_numbers_print_as_readers_expect(form, number, text):
     assert form(number) == text
 
 
-@pytest.mark.parametrize(
-    "form", [f.metric, f.percent, f.bits_per_pixel, f.decibels, f.signed, f.level, f.duration]
-)
+@pytest.mark.parametrize("form", [f.metric, f.percent, f.bits_per_pixel, f.decibels, f.signed, f.level, f.duration])
 def test_an_undefined_number_is_a_dash(form):
     assert form(None) == f.ABSENT
 

@@ -56,9 +56,7 @@ def test_nothing_from_the_document_becomes_code_or_a_link(name):
     assert len(page.all("script")) == len(page.all("style")) == 1
     assert not page.all("img") + page.all("iframe") + page.all("object") + page.all("base") + page.all("form")
     for tag, attributes in page.tags:
-        assert not [
-            key for key in attributes if key.startswith("on") or key in ("style", "src", "srcdoc", "action")
-        ]
+        assert not [key for key in attributes if key.startswith("on") or key in ("style", "src", "srcdoc", "action")]
         if "href" in attributes:
             assert re.fullmatch(r"#[a-z]+(-\d+)?|data:,", attributes["href"] or ""), (tag, attributes)
         for key in ("id", "class", "name", "for"):
@@ -73,9 +71,7 @@ def test_hostile_text_is_shown_as_it_is():
 
 
 def test_no_character_reorders_or_hides_text():
-    assert not re.search(
-        r"[\x00-\x08\x0e-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]", render_html(hostile_document())
-    )
+    assert not re.search(r"[\x00-\x08\x0e-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]", render_html(hostile_document()))
 
 
 def test_the_policy_forbids_everything_that_is_not_in_the_file():
@@ -108,9 +104,7 @@ def test_the_banner_says_the_outcome_in_words(found, headline):
 
 
 def test_smoke_runs_interruptions_and_warnings_stand_above_the_tables():
-    html = render_html(
-        full_document(1, 1, samples_limit=20, status="interrupted", warnings=["pillow changed"])
-    )
+    html = render_html(full_document(1, 1, samples_limit=20, status="interrupted", warnings=["pillow changed"]))
     top = html[: html.index('id="attention"')]
     assert "Smoke run" in top
     assert "interrupted" in top
@@ -164,9 +158,7 @@ def test_the_heat_map_carries_numbers_and_words():
         ]
     )
     html = render_html(found)
-    row = html[
-        html.index('<table class="heat">') : html.index("</table>", html.index('<table class="heat">'))
-    ]
+    row = html[html.index('<table class="heat">') : html.index("</table>", html.index('<table class="heat">'))]
     assert re.findall(r'<th scope="col">(\w+)</th>', row) == ["q95", "q10", "q5"]
     assert '<td class="s0">101.3%</td>' in row
     assert "crashed" in row
@@ -187,8 +179,7 @@ def test_slices_are_ranked_by_the_drop_at_the_most_severe_level():
         case(level=95, metrics={"miou": value(0.6, 1.0), "miou[road]": value(0.9, 1.0)}),
     ]
     points = [
-        CurvePoint(level=row.level or 0, case=row.id, verdict="passed", metric=row.metrics["miou"])
-        for row in rows
+        CurvePoint(level=row.level or 0, case=row.id, verdict="passed", metric=row.metrics["miou"]) for row in rows
     ]
     curve = Curve(model="segnet-mini", codec="jpeg", metric="miou", points=points)
     (table,) = slice_tables(Lookup(document(rows, curves=[curve])), curve)
@@ -214,13 +205,9 @@ def test_rendering_is_a_pure_function():
 
 
 def _themes():
-    light, dark = (
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in STYLE.split("@media (prefers", 1)
-    )
+    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in STYLE.split("@media (prefers", 1))
     dark = dict(
-        re.findall(
-            r"--([\w-]+): (#[0-9a-f]{6})", STYLE.split("@media (prefers", 1)[1].split("*, *::before")[0]
-        )
+        re.findall(r"--([\w-]+): (#[0-9a-f]{6})", STYLE.split("@media (prefers", 1)[1].split("*, *::before")[0])
     )
     return {"light": light, "dark": light | dark}
 
@@ -244,9 +231,7 @@ def test_text_meets_contrast_aa(theme):
     pairs += [("text", "inconclusive-soft")]
     for verdict in ("passed", "failed", "inconclusive", "ungated", "error", "crashed", "not_run"):
         pairs += [(verdict, f"{verdict}-soft"), (verdict, "surface")]
-    pairs += [("heat-text", f"h{shade}") for shade in range(6)] + [
-        ("heat-text-deep", f"h{shade}") for shade in (6, 7)
-    ]
+    pairs += [("heat-text", f"h{shade}") for shade in range(6)] + [("heat-text-deep", f"h{shade}") for shade in (6, 7)]
     for ink, paper in pairs:
         assert _contrast(colours[ink], colours[paper]) >= 4.5, (theme, ink, paper)
     for mark in ("line", "strong"):

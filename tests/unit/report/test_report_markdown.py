@@ -50,9 +50,7 @@ def test_the_length_is_bounded_and_omissions_are_counted(models):
 
 
 def test_long_messages_do_not_break_the_bound():
-    rows = [
-        case(verdict="error", outcome="failed", error=f"{n} " + "<|@x`" * 5000, level=n) for n in range(900)
-    ]
+    rows = [case(verdict="error", outcome="failed", error=f"{n} " + "<|@x`" * 5000, level=n) for n in range(900)]
     text = render_markdown(document(rows, warnings=["&" * 100_000] * 500, started="<" * 100_000))
     assert len(text) <= LIMIT
     assert "left out" in text

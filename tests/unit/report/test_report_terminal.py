@@ -41,32 +41,23 @@ def test_failures_are_red_words_not_colour_alone():
     red = [text for text, markup in lines if markup.get("red")]
     assert any("FAILED" in text for text in red)
     assert not any(
-        "passed" in text and markup.get("red")
-        for text, markup in lines
-        if "FAILED" not in text and "," not in text
+        "passed" in text and markup.get("red") for text, markup in lines if "FAILED" not in text and "," not in text
     )
 
 
 def test_eighty_columns_show_interval_retention_rate_and_verdict():
-    header = next(
-        text for text, _ in terminal_lines(full_document(1, 1), 80, verbose=False) if "level" in text
-    )
+    header = next(text for text, _ in terminal_lines(full_document(1, 1), 80, verbose=False) if "level" in text)
     assert header.split() == ["level", "miou", "interval", "retention", "bpp", "verdict"]
 
 
 def test_a_narrow_terminal_loses_the_interval_first():
-    header = next(
-        text for text, _ in terminal_lines(full_document(1, 1), 50, verbose=False) if "level" in text
-    )
+    header = next(text for text, _ in terminal_lines(full_document(1, 1), 50, verbose=False) if "level" in text)
     assert header.split() == ["level", "miou", "retention", "bpp", "verdict"]
 
 
 def test_a_missed_gate_names_file_line_and_requirement():
     text = text_of(document([case(verdict="failed", outcome="failed", gates=[gate()])]), 200)
-    assert (
-        "thresholds.yaml:12: segnet-mini, jpeg q15: miou retention >= 90.0%, observed 80.0% [77.0%, 83.0%]"
-        in text
-    )
+    assert "thresholds.yaml:12: segnet-mini, jpeg q15: miou retention >= 90.0%, observed 80.0% [77.0%, 83.0%]" in text
 
 
 def test_verbose_lists_gates_under_their_rows():

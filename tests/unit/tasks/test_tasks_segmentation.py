@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
+from pytest_lossy.errors import DataError
 from pytest_lossy.tasks.base import Task
 from pytest_lossy.tasks.registry import build_task, known_metrics, task_metrics, task_primary
-from pytest_lossy.errors import DataError
 from pytest_lossy.tasks.segmentation import IGNORED, SegmentationTask
 
 COUNT = 4
