@@ -96,6 +96,8 @@ def select_output(output: Any, select: int | str | None) -> Any:
             raise ModelError(f"the network returns {{{names}}}; name one of them in 'model.output.select'")
         return output[key]
     if isinstance(output, list | tuple):
+        if select is None and output and all(isinstance(one, Mapping) for one in output):
+            return output  # torchvision's detectors: one mapping per image
         if select is None and len(output) == 1:
             return output[0]
         if not isinstance(select, int) or not -len(output) <= select < len(output):

@@ -12,7 +12,7 @@ from small_nets import output
 
 from pytest_lossy.errors import ModelError
 from pytest_lossy.models.network import select_output
-from pytest_lossy.models.outputs import LabelMaps, output_decoder
+from pytest_lossy.models.outputs import LabelMaps
 from pytest_lossy.models.preprocessing import Placement
 
 sides = st.integers(1, 20)
@@ -142,10 +142,6 @@ def test_half_precision_scores() -> None:
     expected = LabelMaps(output())(raw.half().float(), [whole((9, 9))])[0]
     assert np.array_equal(LabelMaps(output())(raw.half(), [whole((9, 9))])[0], expected)
 
-
-def test_other_tasks_need_a_function() -> None:
-    with pytest.raises(ModelError, match="outputs of task 'depth' cannot be declared"):
-        output_decoder("depth", output())
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def reduced(pairs: list[Pair], weights: np.ndarray | None = None, task: Detectio
     return task.reduce(evidence, np.ones((1, len(pairs))) if weights is None else weights)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(pairs=images())
 def test_every_number_is_that_of_pycocotools(pairs: list[Pair]) -> None:
     found, run = reduced(pairs), evaluator(pairs, COUNT)
