@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -40,6 +39,8 @@ class Run:
         self.store: RunStore = self.folder.store
         self.spill: Path | None = None
         self.problem: str | None = None
+        self.command = "pytest"
+        """As typed, ready for a shell."""
         self.planned: list[str] = []
         self._started = time.time()
         self._specs = {spec.path: spec for spec in plan.specs}
@@ -62,13 +63,9 @@ class Run:
         settings = parse_settings(config)
         specs = read_specs(settings, named, config.rootpath, required=required)
         workers = len(getattr(config.option, "tx", None) or ())
-        return cls(
-            settings,
-            plan_run(settings, specs, config.rootpath),
-            config.rootpath,
-            worker=None,
-            workers=workers,
-        )
+        run = cls(settings, plan_run(settings, specs, config.rootpath), config.rootpath, worker=None, workers=workers)
+        run.command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
+        return run
 
     @classmethod
     def in_worker(cls, config: pytest.Config) -> Run:
@@ -216,7 +213,7 @@ class Run:
             exit_status=exit_status,
             interrupted=interrupted,
             workers=self.workers,
-            command=command_line(sys.argv),
+            command=self.command,
         )
         # The numbers first: a page that cannot be drawn must not cost the run.
         self.folder.publish(
@@ -250,8 +247,3 @@ class Run:
 def _utf8(text: str) -> bytes:
     """Encode text that may hold file names which are not UTF-8."""
     return text.encode("utf-8", "backslashreplace")
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command as a shell would take it; ``python -m pytest`` shows as ``pytest``."""
-    return shlex.join(["pytest", *arguments[1:]])

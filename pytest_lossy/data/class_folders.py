@@ -42,9 +42,7 @@ def class_folders(root: Path, class_list: Path | None, lister: Lister) -> ClassF
         DataError: there is no folder, or one that the list does not name, or one without files.
     """
     if not root.is_dir():
-        raise MissingInputError(
-            f"{root}: no such folder; place the class folders there or change the path in the spec"
-        )
+        raise MissingInputError(f"{root}: no such folder; place the class folders there or change the path in the spec")
     folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
         raise DataError(f"{root}: holds no class folder; choose the folder whose subfolders are the classes")
@@ -60,14 +58,13 @@ def class_folders(root: Path, class_list: Path | None, lister: Lister) -> ClassF
                 f"listed); add it, or remove {root / unknown[0]}"
             )
     present = set(folders)
-    files = [
-        (path, label) for label, name in enumerate(classes) if name in present for path in lister(root / name)
-    ]
+    files = [(path, label) for label, name in enumerate(classes) if name in present for path in lister(root / name)]
     absent = len(classes) - len(present)
     notes = (f"{absent} of {len(classes)} listed classes have no folder",) if absent else ()
     return ClassFolders(classes, files, notes)
 
 
 def _name(line: str, folders: list[str]) -> str:
-    """The folder that a line names: all of it (Kinetics has spaces in its names), or its first word."""
-    return line if line in folders else line.split(maxsplit=1)[0]
+    """The folder that a line names: its first word, unless the whole line is one (Kinetics has spaces in its names)."""
+    first = line.split(maxsplit=1)[0]
+    return first if line not in folders and first in folders else line

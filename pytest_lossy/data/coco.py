@@ -56,14 +56,12 @@ class _CocoImages(MediaListing[CocoImage]):
 
     def __init__(self, name: str, options: CocoPoseOptions, base: Path, file: CocoFile, extra: tuple[str, ...]) -> None:
         folder = from_spec(base, options.images)
-        entries = [
-            Entry(image.file_name, folder / image.file_name, image, image.group) for image in file.images
-        ]
+        entries = [Entry(image.file_name, folder / image.file_name, image, image.group) for image in file.images]
         digest = content_digest(from_spec(base, options.annotations))
         super().__init__(name, folder, entries, file.classes, notes=file.notes, extra=(digest, *extra))
 
     def _labels(self) -> tuple[str, ...]:
-        return tuple(str(entry.group) for entry in self._entries)  # the annotations are in the file's digest
+        return ()  # the annotations are in the file's digest
 
     def load(self, index: int) -> Sample:
         """Decode one image.

@@ -110,9 +110,7 @@ def read_coco(path: Path, *, keypoints: bool = False, group_by: str | None = Non
         elif category in labels:
             images[owner].objects.append(_object(path, record, labels[category], len(points)))
     note = f"{strays} annotations are of images that the file does not list, and were left out"
-    return CocoFile(
-        tuple(images[key] for key in sorted(images)), classes, points, notes=(note,) if strays else ()
-    )
+    return CocoFile(tuple(images[key] for key in sorted(images)), classes, points, notes=(note,) if strays else ())
 
 
 def _parse(path: Path) -> Mapping[str, Any]:
@@ -152,9 +150,7 @@ def _image(path: Path, record: dict[str, Any], group_by: str | None) -> CocoImag
                 f"{', '.join(sorted(record))}"
             )
         group = str(record[group_by])
-    return CocoImage(
-        _whole(path, "images", record, "id"), _text(path, "images", record, "file_name"), size, group
-    )
+    return CocoImage(_whole(path, "images", record, "id"), _text(path, "images", record, "file_name"), size, group)
 
 
 def _object(path: Path, record: dict[str, Any], label: int, points: int) -> CocoObject:

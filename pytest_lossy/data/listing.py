@@ -79,9 +79,8 @@ class MediaListing(Generic[Label]):
     def fingerprint(self) -> str:
         """A hash over the names and sizes of the media, the classes, the labels and the options."""
         files = list(dict.fromkeys(entry.media for entry in self._entries))
-        return file_fingerprint(
-            self._root, files, *self.classes, *(entry.id for entry in self._entries), *self._extra, *self._labels()
-        )
+        names = (f"{entry.id}\0{entry.group}" for entry in self._entries)
+        return file_fingerprint(self._root, files, *self.classes, *names, *self._extra, *self._labels())
 
     def _labels(self) -> Iterable[str]:
         """What identifies the labels in the fingerprint: their digest where they are files, else their text."""
@@ -113,9 +112,7 @@ def read_text(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingInputError(
-            f"{path}: no such {what}; place it there or change the path in the spec"
-        ) from None
+        raise MissingInputError(f"{path}: no such {what}; place it there or change the path in the spec") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: this {what} is not UTF-8 text; convert or replace the file") from None
     except OSError as error:

@@ -18,8 +18,13 @@ DATASETS = Registry(
     "pytest_lossy.data",
     {
         "camvid": "pytest_lossy.data.camvid:CamVid",
+        "coco-detection": "pytest_lossy.data.coco:CocoDetection",
+        "coco-pose": "pytest_lossy.data.coco:CocoPose",
         "folder-segmentation": "pytest_lossy.data.folder:FolderSegmentation",
+        "imagenet": "pytest_lossy.data.imagenet:ImageNet",
+        "kinetics": "pytest_lossy.data.kinetics:Kinetics",
         "mini-segmentation": "pytest_lossy.data.mini_segmentation:MiniSegmentationData",
+        "ucf101": "pytest_lossy.data.ucf101:Ucf101",
     },
 )
 """Each entry is a class, called as ``cls(options, base)`` where it has an ``Options`` (a pydantic model), with ``base``

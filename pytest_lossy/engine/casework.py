@@ -23,6 +23,7 @@ from pytest_lossy.errors import LossyError
 from pytest_lossy.results.document import CaseRow
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.store import RunStore
+from pytest_lossy.tasks.base import Task
 from pytest_lossy.thresholds.rules import Thresholds
 from pytest_lossy.thresholds.verdicts import case_verdict, judge, outcome
 
@@ -93,6 +94,7 @@ def run_case(node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRun
         node_id,
         case,
         evidence,
+        runtime.task,
         primary=runtime.task.primary,
         metrics=metrics,
         gates=judged,
@@ -118,6 +120,7 @@ def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, c
         node_id,
         runtime.spec.clean,
         evidence,
+        runtime.task,
         primary=runtime.task.primary,
         metrics=metrics,
         verdict="ungated",
@@ -184,8 +187,10 @@ def _measure(evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext
     return measure(lambda weights: runtime.task.reduce(evidence.evidence, weights), evidence.groups, context.replicates)
 
 
-def _row(node_id: str, case: Case, evidence: CaseEvidence, **fields: object) -> CaseRow:
+def _row(node_id: str, case: Case, evidence: CaseEvidence, task: Task, **fields: object) -> CaseRow:
     """Common columns of a measured case."""
+    notes = getattr(task, "notes", None)
+    task_notes = notes(evidence.evidence) if notes is not None else ()
     bits = sum(cost.payload_bits for cost in evidence.costs)
     headers = sum(cost.header_bits for cost in evidence.costs)
     pixels = sum(cost.pixels for cost in evidence.costs)
@@ -205,7 +210,7 @@ def _row(node_id: str, case: Case, evidence: CaseEvidence, **fields: object) -> 
             else mean_psnr([cost.squared_error for cost in evidence.costs], [cost.pixels for cost in evidence.costs]),
             "samples": len(evidence),
             "batch_size": evidence.meta.get("batch_size"),
-            "notes": [*evidence.meta.get("notes", []), *unit_notes(evidence.groups)],
+            "notes": [*evidence.meta.get("notes", []), *unit_notes(evidence.groups), *task_notes],
             **fields,
         }
     )

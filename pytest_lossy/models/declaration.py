@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field
 
 __all__ = ["FORMATS", "InputSection", "ModelSection", "OutputSection"]
 
-FORMATS = ("torch", "onnx", "litert")
+FORMATS = ("torch", "torchvision", "onnx", "litert", "export", "callable")
 
 
 class _Section(BaseModel):
@@ -92,19 +92,30 @@ class OutputSection(_Section):
 
 
 class ModelSection(_Section):
-    """Where the network comes from: exactly one of torch, onnx and litert."""
+    """Where the model comes from: exactly one format."""
 
     torch: str | None = Field(
-        default=None, description="./file.py:function, relative to the spec, or package.module:function"
+        default=None, description="a builder of an nn.Module: ./file.py:function or package.module:function"
     )
+    torchvision: str | None = Field(default=None, description="a name of torchvision.models.list_models()")
     onnx: str | None = Field(default=None, description="an .onnx file, relative to the spec")
     litert: str | None = Field(default=None, description="a .tflite file, relative to the spec")
+    export: str | None = Field(
+        default=None, description="a torch.export .pt2 or TorchScript file, relative to the spec"
+    )
+    callable: str | None = Field(
+        default=None,
+        description="a builder of anything that predicts: ./file.py:function or package.module:function; it returns "
+        "(media, context) -> predictions, and declares neither input nor output",
+    )
     kwargs: dict[str, Any] = {}
     weights: str | None = Field(
-        default=None, description="torch: a .safetensors or weights-only .pt file, relative to the spec"
+        default=None,
+        description="torch and torchvision: a .safetensors or weights-only .pt file, relative to the spec; torchvision: or "
+        "the name of published weights, such as DEFAULT",
     )
     sha256: Annotated[str | None, Field(pattern="^[0-9a-fA-F]{64}$")] = Field(
-        default=None, description="of the weights, or of the model file of onnx and litert"
+        default=None, description="of the weights, or of the model file"
     )
     input: InputSection = InputSection()
     output: OutputSection = OutputSection()
@@ -115,10 +126,22 @@ class ModelSection(_Section):
         if len(given) != 1:
             found = " and ".join(given) if given else "none"
             raise ValueError(f"needs exactly one of {', '.join(FORMATS)}, found {found}; keep one")
-        if self.torch is None and (self.weights is not None or self.kwargs):
-            raise ValueError("'weights' and 'kwargs' belong to 'torch' models; remove them")
-        if self.torch is not None and not re.fullmatch(r"[^:]+:[A-Za-z_][\w.]*", self.torch):
-            raise ValueError(f"torch: '{self.torch}' is not of the form ./file.py:function or package.module:function")
+        if self.weights is not None and given[0] not in ("torch", "torchvision"):
+            raise ValueError(f"'weights' belong to torch and torchvision models, not to '{given[0]}'; remove them")
+        if self.kwargs and given[0] not in ("torch", "torchvision", "callable"):
+            raise ValueError(
+                f"'kwargs' belong to torch, torchvision and callable models, not to '{given[0]}'; remove them"
+            )
+        if given[0] == "callable" and (self.input != InputSection() or self.output != OutputSection()):
+            raise ValueError(
+                "a 'callable' prepares its input and decodes its output itself; remove 'input' and 'output'"
+            )
+        for name in ("torch", "callable"):
+            reference = getattr(self, name)
+            if reference is not None and not re.fullmatch(r"[^:]+:[A-Za-z_][\w.]*", reference):
+                raise ValueError(
+                    f"{name}: '{reference}' is not of the form ./file.py:function or package.module:function"
+                )
         return self
 
     @property

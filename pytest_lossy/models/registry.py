@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from pytest_lossy.errors import MissingInputError, ModelError
 from pytest_lossy.models.base import Model
-from pytest_lossy.models.declaration import ModelSection
+from pytest_lossy.models.declaration import InputSection, ModelSection
 from pytest_lossy.models.network import Network, NetworkModel
 from pytest_lossy.models.outputs import output_decoder
-from pytest_lossy.models.preprocessing import declared_input
+from pytest_lossy.models.preprocessing import Prepare, declared_input
 from pytest_lossy.paths import from_spec
 from pytest_lossy.usercode import import_callable
 
@@ -29,34 +30,70 @@ def build_model(section: ModelSection, task: str, base: Path, device: str) -> Mo
     Raises:
         ModelError: files are missing or damaged, the sha256 differs, or the network cannot be built.
     """
-    network = _build_network(section, base, device)
-    prepare = import_callable(section.input.function, base) if section.input.function else None
+    if section.callable is not None:
+        from pytest_lossy.models.callable_model import CallableModel
+
+        return CallableModel(import_callable(section.callable, base), section.kwargs, source=section.callable)
+    network, published = _build_network(section, base, device)
     finish = import_callable(section.output.function, base) if section.output.function else None
     return NetworkModel(
         network,
-        prepare=prepare or declared_input(section.input, network.expects, device),
+        prepare=_preparation(section, network, published, task, base, device),
         decode=finish or output_decoder(task, section.output, network.expects.scores_layout),
         select=section.output.select,
     )
 
 
-def _build_network(section: ModelSection, base: Path, device: str) -> Network:
+def _preparation(
+    section: ModelSection, network: Network, published: Any, task: str, base: Path, device: str
+) -> Prepare:
+    """The user's function, what the spec declares, or for torchvision models the transforms of their weights."""
+    if section.input.function:
+        return import_callable(section.input.function, base)
+    if section.torchvision is not None and section.input == InputSection():
+        from pytest_lossy.models.torchvision_network import own_transforms
+
+        return own_transforms(section.torchvision, published, task, device)
+    return declared_input(section.input, network.expects, device)
+
+
+def _build_network(section: ModelSection, base: Path, device: str) -> tuple[Network, Any]:
+    """The network, and torchvision's entry of its published weights, where it has one."""
     if section.torch is not None:
         from pytest_lossy.models.torch_network import TorchNetwork
 
         build = import_callable(section.torch, base)
         weights = from_spec(base, section.weights) if section.weights else None
         digest = check_sha256(weights, section.sha256) if weights else None
-        return TorchNetwork(build, section.kwargs, weights, digest, device, source=section.torch)
-    path = from_spec(base, section.onnx or section.litert or "")
+        return TorchNetwork(build, section.kwargs, weights, digest, device, source=section.torch), None
+    if section.torchvision is not None:
+        return _build_torchvision(section.torchvision, section, base, device)
+    path = from_spec(base, section.onnx or section.litert or section.export or "")
     digest = check_sha256(path, section.sha256)
     if section.onnx is not None:
         from pytest_lossy.models.onnx_network import OnnxNetwork
 
-        return OnnxNetwork(path, digest, device)
+        return OnnxNetwork(path, digest, device), None
+    if section.export is not None:
+        from pytest_lossy.models.archive_network import ArchiveNetwork
+
+        return ArchiveNetwork(path, digest, device), None
     from pytest_lossy.models.litert_network import LiteRTNetwork
 
-    return LiteRTNetwork(path, digest)
+    return LiteRTNetwork(path, digest), None
+
+
+def _build_torchvision(name: str, section: ModelSection, base: Path, device: str) -> tuple[Network, Any]:
+    from pytest_lossy.models.torchvision_network import TorchvisionNetwork, local_file, published_weights
+
+    entry = published_weights(name, section.weights)
+    if entry is not None:
+        weights: Path | None = local_file(entry)
+        classes = len(entry.meta["categories"]) if "categories" in entry.meta else None
+    else:
+        weights, classes = from_spec(base, section.weights) if section.weights else None, None
+    digest = check_sha256(weights, section.sha256) if weights else None
+    return TorchvisionNetwork(name, section.kwargs, weights, classes, digest, device), entry
 
 
 def check_sha256(path: Path, expected: str | None) -> str:

@@ -37,7 +37,11 @@ class Metric:
 
 @runtime_checkable
 class Task(Protocol):
-    """What is measured. Instances are immutable and thread-safe."""
+    """What is measured. Instances are immutable and thread-safe.
+
+    A task may also have ``notes(evidence) -> sequence of text``: what a reader of one case's numbers must know, such as
+    how many samples could not be scored.
+    """
 
     @property
     def name(self) -> str:

@@ -92,7 +92,7 @@ def check_fields(role: str, value: Any, fields: Sequence[Field]) -> str | None:
         name = f"{role}['{field.name}']"
         if value.get(field.name) is None:
             if field.required:
-                keys = ", ".join(sorted(map(repr, value))) or "nothing"
+                keys = ", ".join(sorted(repr(key) for key in value if value[key] is not None)) or "nothing"
                 return f"{name} is missing, found {keys}; {field.meaning}"
             continue
         try:

@@ -143,7 +143,6 @@ def test_half_precision_scores() -> None:
     assert np.array_equal(LabelMaps(output())(raw.half(), [whole((9, 9))])[0], expected)
 
 
-
 @pytest.mark.parametrize(
     ("raw", "select", "expected"),
     [

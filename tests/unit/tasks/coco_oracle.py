@@ -63,9 +63,7 @@ def evaluator(
 def expected(run: COCOeval, names: Sequence[str]) -> dict[str, float]:
     """The summary by our names; -1 is NaN."""
     values = [float(value) for value in run.stats]
-    return {
-        name: np.nan if value == -1 else value for name, value in zip(names, values, strict=True)
-    }
+    return {name: np.nan if value == -1 else value for name, value in zip(names, values, strict=True)}
 
 
 def class_ap(run: COCOeval, label: int, overlap: int | None = None) -> float:

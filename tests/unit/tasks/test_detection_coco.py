@@ -67,6 +67,20 @@ def test_whole_weights_are_the_same_as_repeated_images(pairs: list[Pair], data: 
             assert differences(found, {f"ap[{name}]": class_ap(run, label)}) == {}
 
 
+def test_of_equal_overlaps_the_last_object_is_taken() -> None:
+    left, right = [0.0, 0, 10, 10], [4.0, 0, 14, 10]
+    prediction = {
+        "boxes": np.array([[2.0, 0, 12, 10], right]),
+        "labels": np.zeros(2, int),
+        "scores": np.array([0.9, 0.8]),
+    }
+    for objects, recall in (([left, right], 0.5), ([right, left], 1)):
+        pairs = [(prediction, {"boxes": np.array(objects), "labels": np.zeros(2, int)})]
+        found = reduced(pairs)
+        assert found["recall"][0] == recall
+        assert differences(found, expected(evaluator(pairs, COUNT), BOX_STATS)) == {}
+
+
 def test_copies_of_an_image_interleave_its_ties() -> None:
     box = np.array([[0.0, 0, 10, 10]])
     miss = np.array([[50.0, 50, 60, 60]])
@@ -184,7 +198,11 @@ def test_a_class_without_ground_truth_in_a_replicate_leaves_that_replicate() -> 
 def test_detections_of_float32_are_scored_as_their_values(pairs: list[Pair]) -> None:
     narrow = [
         (
-            {**prediction, "boxes": prediction["boxes"].astype(np.float32), "scores": prediction["scores"].astype("f4")},
+            {
+                **prediction,
+                "boxes": prediction["boxes"].astype(np.float32),
+                "scores": prediction["scores"].astype("f4"),
+            },
             target,
         )
         for prediction, target in pairs

@@ -100,7 +100,9 @@ def test_threshold_metrics_are_weighted() -> None:
 def test_evidence_survives_the_disk(tmp_path: Path) -> None:
     nothing = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, int)}
     empty = ({**nothing, "scores": np.zeros(0)}, nothing)
-    numbered = [(prediction, {**target, "image_id": 9 - index}) for index, (prediction, target) in enumerate(crowded(5))]
+    numbered = [
+        (prediction, {**target, "image_id": 9 - index}) for index, (prediction, target) in enumerate(crowded(5))
+    ]
     for pairs in (crowded(5), [empty, *crowded(6), empty], [empty], numbered):
         evidence = tuple(TASK.evidence(prediction, target) for prediction, target in pairs)
         cost = SampleCost(0, 0, 1, 0, "")
@@ -128,7 +130,7 @@ def good() -> tuple[dict[str, Any], dict[str, Any]]:
 
 BAD_PREDICTIONS = [
     ([1, 2], "a prediction must be a mapping with 'boxes', 'labels', 'scores', got list; return what torchvision's"),
-    ({"scores": None}, "prediction['scores'] is missing, found 'boxes', 'labels', 'scores'; give one finite score"),
+    ({"scores": None}, "prediction['scores'] is missing, found 'boxes', 'labels'; give one finite score"),
     ({"boxes": np.zeros((2, 5))}, "prediction['boxes'] must be (n, 4), got (2, 5); give x1, y1, x2, y2 in pixels"),
     ({"boxes": np.zeros(0)}, "prediction['boxes'] must be (n, 4), got (0,); give x1, y1, x2, y2 in pixels, (0, 4)"),
     ({"boxes": [[0, 0, 1, 1], [0]]}, "prediction['boxes'] cannot be read as an array ("),
@@ -157,12 +159,18 @@ def test_a_malformed_prediction_is_explained(change: Any, message: str) -> None:
 
 
 BAD_TARGETS = [
-    ({"labels": np.array([0, 7])}, "target['labels'] holds 7 but the data has classes 0..2; mend the labels of the data"),
+    (
+        {"labels": np.array([0, 7])},
+        "target['labels'] holds 7 but the data has classes 0..2; mend the labels of the data",
+    ),
     ({"iscrowd": np.array([0, 2])}, "target['iscrowd'] holds 2 at 1; give 1 for crowd regions and 0 for objects"),
     ({"iscrowd": np.array([0.0, 1.0])}, "target['iscrowd'] must hold 0 or 1, got float64"),
     ({"area": np.array([4.0, -1.0])}, "target['area'] holds -1.0 at 1; give each object's area in square pixels"),
     ({"difficult": np.array([0])}, "target['difficult'] has 1 entries but 'boxes' has 2"),
-    ({"image_id": "0001"}, "target['image_id'] must be one integer, got '0001'; number the images, or leave the key out"),
+    (
+        {"image_id": "0001"},
+        "target['image_id'] must be one integer, got '0001'; number the images, or leave the key out",
+    ),
     ({"boxes": np.array([[0.0, 0, 10, 10], [9, 0, 0, 1]])}, "target['boxes'][1] is (9, 0, 0, 1), which has a negative"),
 ]
 
@@ -178,9 +186,15 @@ def test_a_malformed_target_is_explained(change: dict[str, Any], message: str) -
 
 def test_tensors_and_extra_keys_are_as_good_as_arrays() -> None:
     prediction, target = good()
-    as_tensors = {name: torch.from_numpy(values).requires_grad_(name == "scores") for name, values in prediction.items()}
+    as_tensors = {
+        name: torch.from_numpy(values).requires_grad_(name == "scores") for name, values in prediction.items()
+    }
     as_tensors["masks"] = torch.zeros(2, 1, 8, 8)
-    tensor_target = {"boxes": torch.from_numpy(target["boxes"]), "labels": torch.tensor([0, 1]), "image_id": torch.tensor([3])}
+    tensor_target = {
+        "boxes": torch.from_numpy(target["boxes"]),
+        "labels": torch.tensor([0, 1]),
+        "image_id": torch.tensor([3]),
+    }
     assert TASK.check(as_tensors, tensor_target) is None
     ours, theirs = TASK.evidence(prediction, {**target, "image_id": 3}), TASK.evidence(as_tensors, tensor_target)
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
