@@ -25,7 +25,7 @@ _VALUES = len(OVERLAPS) * len(_RECALLS)
 _AT_75 = slice(5 * len(_RECALLS), 6 * len(_RECALLS))
 
 _CHUNK_BYTES = 48_000_000
-"""Interpolated precisions held at once."""
+"""Interpolated precisions and weights of detections held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def average_precision(
     """
     ranked = rankings(evidence, "", len(OVERLAPS), sample_order(evidence))
     classes = [_Class(one, protocol, tuple(fewer)) for one in ranked if one.true_count[:, 0].sum() > 0]
-    step = max(1, _CHUNK_BYTES // (8 * _VALUES * max(1, len(classes))))
+    values = _VALUES * len(classes) + sum(len(one.ranking.sample) for one in classes)
+    step = max(1, _CHUNK_BYTES // (8 * max(1, values)))
     parts = [
         _reduce(classes, np.ascontiguousarray(weights[start : start + step]), protocol, tuple(fewer))
         for start in range(0, max(1, len(weights)), step)
@@ -93,17 +94,21 @@ class _Class:
     def sums(self, weights: FloatArray) -> tuple[FloatArray, FloatArray, list[CurvePlan]]:
         """(B, e) weights of detections, (B, R, T) weighted true positives, and the curves of each area range."""
         order, columns = self.ranking.columns(weights)
-        found, plans = self._fixed or self._plan(order)
+        rows, found, plans = self._fixed or self._plan(order)
         # Whole numbers: the sum is exact in any order.
-        return columns, (columns @ found).reshape(len(weights), -1, len(OVERLAPS)), plans
+        hits = columns.take(rows, axis=1) @ found
+        return columns, hits.reshape(len(weights), -1, len(OVERLAPS)), plans
 
-    def _plan(self, order: IndexArray) -> tuple[FloatArray, list[CurvePlan]]:
+    def _plan(self, order: IndexArray) -> tuple[IndexArray, FloatArray, list[CurvePlan]]:
+        """Detections that are true positives under any setting, under which they are, and the curves."""
         limit, count = self._protocol.max_detections, len(OVERLAPS)
         rank = self.ranking.rank[order][:, None]
         hit, miss = (bits[order] & (rank < limit) for bits in (self.ranking.hit, self.ranking.miss))
         found = np.concatenate([hit, *(hit[:, :count] & (rank < few) for few in self._fewer)], axis=1)
         areas = [slice(start, start + count) for start in range(0, hit.shape[1], count)]
-        return found.astype(np.float64), [plan_curves(hit[:, area], miss[:, area]) for area in areas]
+        rows = np.flatnonzero(hit.any(axis=1))
+        plans = [plan_curves(hit[:, area], miss[:, area]) for area in areas]
+        return rows, found[rows].astype(np.float64), plans
 
 
 def _reduce(
