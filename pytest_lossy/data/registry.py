@@ -17,14 +17,22 @@ DATASETS = Registry(
     "data set",
     "pytest_lossy.data",
     {
+        "ade20k": "pytest_lossy.data.ade:Ade20k",
         "camvid": "pytest_lossy.data.camvid:CamVid",
+        "cityscapes": "pytest_lossy.data.cityscapes:Cityscapes",
         "coco-detection": "pytest_lossy.data.coco:CocoDetection",
         "coco-pose": "pytest_lossy.data.coco:CocoPose",
         "folder-segmentation": "pytest_lossy.data.folder:FolderSegmentation",
         "imagenet": "pytest_lossy.data.imagenet:ImageNet",
         "kinetics": "pytest_lossy.data.kinetics:Kinetics",
+        "kitti-depth": "pytest_lossy.data.depth:KittiDepth",
         "mini-segmentation": "pytest_lossy.data.mini_segmentation:MiniSegmentationData",
+        "nyu-depth": "pytest_lossy.data.depth:NyuDepth",
+        "rgbd": "pytest_lossy.data.depth:RgbdFolder",
         "ucf101": "pytest_lossy.data.ucf101:Ucf101",
+        "voc-detection": "pytest_lossy.data.voc:VocDetection",
+        "voc-segmentation": "pytest_lossy.data.voc:VocSegmentation",
+        "yolo": "pytest_lossy.data.yolo:Yolo",
     },
 )
 """Each entry is a class, called as ``cls(options, base)`` where it has an ``Options`` (a pydantic model), with ``base``

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
+from pytest_lossy.analysis.slices import tagged_reduce
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
@@ -184,7 +185,9 @@ def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidenc
 
 
 def _measure(evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext) -> Replicates:
-    return measure(lambda weights: runtime.task.reduce(evidence.evidence, weights), evidence.groups, context.replicates)
+    return measure(
+        tagged_reduce(runtime.task.reduce, evidence.evidence, evidence.tags), evidence.groups, context.replicates
+    )
 
 
 def _row(node_id: str, case: Case, evidence: CaseEvidence, task: Task, **fields: object) -> CaseRow:

@@ -40,6 +40,7 @@ class _Scored:
 
     sample_id: str
     group: str | None
+    tags: tuple[str, ...]
     evidence: Evidence
     cost: SampleCost
     source: str
@@ -109,6 +110,7 @@ class Pipeline:
         return CaseEvidence(
             ids=tuple(sample.sample_id for sample in scored),
             groups=tuple(sample.group for sample in scored),
+            tags=tuple(sample.tags for sample in scored) if any(sample.tags for sample in scored) else (),
             evidence=tuple(sample.evidence for sample in scored),
             costs=tuple(sample.cost for sample in scored),
             meta={
@@ -129,7 +131,9 @@ class Pipeline:
         with self._slots:
             predictions = self._predict(media, samples)
         return [
-            _Scored(sample.id, sample.group, self._score(prediction, sample), cost, _source_kind(sample))
+            _Scored(
+                sample.id, sample.group, tuple(sample.tags), self._score(prediction, sample), cost, _source_kind(sample)
+            )
             for sample, prediction, cost in zip(samples, predictions, costs, strict=True)
         ]
 

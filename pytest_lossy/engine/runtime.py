@@ -14,12 +14,14 @@ from pytest_lossy.analysis.comparison import Replicates
 from pytest_lossy.cases import IndexedSpec
 from pytest_lossy.data.base import Dataset
 from pytest_lossy.data.registry import build_dataset
+from pytest_lossy.data.tagged import TaggedDataset, read_tags
 from pytest_lossy.engine.devices import choose_device, device_names, inference_threads
 from pytest_lossy.engine.pipeline import Pipeline
 from pytest_lossy.engine.sources import SourceStore
 from pytest_lossy.errors import DataError, LossyError, MissingInputError, ModelError
 from pytest_lossy.models.base import Model
 from pytest_lossy.models.registry import build_model
+from pytest_lossy.paths import from_spec
 from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
 from pytest_lossy.tasks.base import Task
 from pytest_lossy.tasks.registry import build_task
@@ -159,7 +161,10 @@ def _dataset(spec: IndexedSpec, base: Path) -> Dataset:
     if len(dataset) == 0:
         raise MissingInputError(f"data set '{origin}' holds no sample; check its folder and split")
     checked: Dataset = dataset
-    return checked
+    if section.tags is None:
+        return checked
+    path = from_spec(base, section.tags)
+    return TaggedDataset(checked, read_tags(path), path)
 
 
 def _choose(count: int, samples: int | None) -> tuple[int, ...]:

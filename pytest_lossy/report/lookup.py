@@ -85,10 +85,10 @@ class Lookup:
         return {case.model: case for case in self.document.cases if case.codec == CLEAN}
 
     def metric(self, model: str, name: str) -> MetricInfo | None:
-        """Give what ``name`` means for ``model``; a slice ``miou[road]`` inherits from ``miou``."""
+        """Give what ``name`` means for ``model``; a slice ``miou[road]`` or ``miou{night}`` inherits from ``miou``."""
         info: ModelInfo | None = self.models.get(model)
         known = {metric.name: metric for metric in info.metrics} if info else {}
-        return known.get(name) or known.get(name.partition("[")[0])
+        return known.get(name) or known.get(name.partition("[")[0].partition("{")[0])
 
     def higher_is_better(self, model: str, name: str) -> bool:
         """Give the direction of a metric; a metric that nobody described is taken for a score."""

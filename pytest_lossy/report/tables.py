@@ -28,7 +28,7 @@ __all__ = [
     "slice_tables",
 ]
 
-_SLICE = re.compile(r"^(?P<metric>[^\[\]]+)\[(?P<name>.+)\]$", re.DOTALL)
+_SLICE = re.compile(r"^(?P<metric>[^\[\]{}]+)(?:\[(?P<name>.+)\]|(?P<tag>\{.+\}))$", re.DOTALL)
 
 HEAT_EDGES = (0.01, 0.02, 0.05, 0.10, 0.20, 0.35, 0.50)
 """Drops at which the heat map changes its shade; the first shade is 'under 1 %'."""
@@ -137,7 +137,7 @@ def slice_tables(lookup: Lookup, curve: Curve) -> list[SliceTable]:
         for full in metrics:
             match = _SLICE.match(full)
             if match:
-                names.setdefault(match["metric"], {})[match["name"]] = full
+                names.setdefault(match["metric"], {})[match["name"] or match["tag"]] = full
     tables = []
     for metric, slices in names.items():
         rows = [

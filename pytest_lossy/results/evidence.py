@@ -51,6 +51,8 @@ class CaseEvidence:
     groups: tuple[str | None, ...]
     evidence: tuple[Evidence, ...]
     costs: tuple[SampleCost, ...]
+    tags: tuple[tuple[str, ...], ...] = ()
+    """The user's slices of each sample; empty where no sample has any."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Exact builtins: batch size, notes, source formats. Nothing that differs between equal runs."""
 
@@ -68,6 +70,7 @@ def save_evidence(path: Path, case: CaseEvidence) -> None:
         "version": np.array(VERSION),
         "id": np.array(case.ids, dtype=np.str_),
         "group": np.array([group or "" for group in case.groups], dtype=np.str_),
+        "tags": np.array(["\n".join(names) for names in case.tags or ((),) * len(case)], dtype=np.str_),
         "has_group": np.array([group is not None for group in case.groups]),
         "payload_bits": np.array([cost.payload_bits for cost in case.costs], dtype=np.int64),
         "header_bits": np.array([cost.header_bits for cost in case.costs], dtype=np.int64),
@@ -80,6 +83,8 @@ def save_evidence(path: Path, case: CaseEvidence) -> None:
         parts = [np.asarray(sample[name]) for sample in case.evidence]
         arrays[f"evidence/{name}"] = np.concatenate(parts)
         arrays[f"length/{name}"] = np.array([len(part) for part in parts], dtype=np.int64)
+    # The archive's own directory is not covered by a checksum: this list shows if a member is lost with it.
+    arrays["members"] = np.array(sorted([*arrays, "members"]), dtype=np.str_)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
@@ -98,10 +103,16 @@ def load_evidence(path: Path) -> CaseEvidence:
         ResultsError: missing, damaged, or of another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        with zipfile.ZipFile(path) as archive:
+            # Each member is read to its end: only there does zipfile compare the checksum, and numpy may stop earlier.
+            arrays = {
+                name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+                for name in archive.namelist()
+            }
         if int(arrays["version"]) != VERSION:
             raise ResultsError(f"{path}: has version {arrays['version']}, this program reads {VERSION}; run again")
+        if sorted(arrays) != arrays["members"].tolist():
+            raise ValueError("members are missing")
         return _assemble(arrays)
     except ResultsError:
         raise
@@ -129,6 +140,7 @@ def _assemble(arrays: dict[str, npt.NDArray[Any]]) -> CaseEvidence:
             raise ValueError(f"'{name}' does not cover {count} samples")
         columns[name] = np.split(arrays[f"evidence/{name}"], np.cumsum(lengths)[:-1]) if count else []
     groups = zip(arrays["group"].tolist(), arrays["has_group"].tolist(), strict=True)
+    tags = tuple(tuple(names.split("\n")) if names else () for names in arrays["tags"].tolist())
     return CaseEvidence(
         ids=tuple(arrays["id"].tolist()),
         groups=tuple(group if has_group else None for group, has_group in groups),
@@ -144,6 +156,7 @@ def _assemble(arrays: dict[str, npt.NDArray[Any]]) -> CaseEvidence:
                 strict=True,
             )
         ),
+        tags=tags if any(tags) else (),
         meta=json.loads(str(arrays["meta"])),
     )
 

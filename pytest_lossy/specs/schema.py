@@ -28,6 +28,11 @@ class DataSection(_Section):
         default=None, description="./file.py:function, relative to the spec, or package.module:function"
     )
     kwargs: dict[str, Any] = {}
+    tags: str | None = Field(
+        default=None,
+        description="a CSV file, relative to the spec: a header, then the sample's id and its tags; gates and reports slice "
+        "by them, as in miou{night}",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:

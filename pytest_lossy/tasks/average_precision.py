@@ -97,7 +97,7 @@ class _Class:
         rows, found, plans = self._fixed or self._plan(order)
         # Whole numbers: the sum is exact in any order.
         hits = columns.take(rows, axis=1) @ found
-        return columns, hits.reshape(len(weights), -1, len(OVERLAPS)), plans
+        return columns, hits.reshape(len(weights), found.shape[1] // len(OVERLAPS), len(OVERLAPS)), plans
 
     def _plan(self, order: IndexArray) -> tuple[IndexArray, FloatArray, list[CurvePlan]]:
         """Detections that are true positives under any setting, under which they are, and the curves."""

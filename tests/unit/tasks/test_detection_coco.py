@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_lossy.tasks import average_precision as module
-from pytest_lossy.tasks.detection import DetectionTask
+from pytest_lossy.tasks.detection import DetectionOptions, DetectionTask
 
 TASK = DetectionTask(CLASSES)
 SLICES = ("car", "dog", "class:small")
@@ -46,6 +46,9 @@ def test_only_the_best_hundred_detections_of_a_class_count(seed: int) -> None:
     run = evaluator(pairs, COUNT)
     assert max(len(one["dtIds"]) for one in run.evalImgs if one) == 100
     assert differences(reduced(pairs), expected(run, BOX_STATS)) == {}
+    # What the score threshold lets through beyond the hundred counts for precision and recall alone.
+    generous = DetectionTask(CLASSES, DetectionOptions(score_threshold=0.0))
+    assert differences(reduced(pairs, task=generous), expected(run, BOX_STATS)) == {}
     weights = np.random.default_rng(seed).integers(0, 3, (1, len(pairs))).astype(np.float64)
     again = evaluator(repeated(pairs, weights[0]), COUNT)
     assert differences(reduced(pairs, weights), expected(again, BOX_STATS)) == {}
@@ -108,6 +111,13 @@ def test_many_weightings_equal_one_by_one_bit_for_bit(pairs: list[Pair], seed: i
             assert np.array_equal(alone[name], together[name][row : row + 1], equal_nan=True), name
 
 
+def test_recalls_fall_between_the_same_steps_as_in_pycocotools() -> None:
+    recall = np.unique([hits / objects for objects in range(1, 202) for hits in range(objects + 1)])
+    beside = np.concatenate([recall, np.nextafter(recall, 0), np.nextafter(recall, 1)])
+    steps = np.linspace(0.0, 1.0, 101)
+    assert np.array_equal(module._recalls_reached(beside), np.searchsorted(steps, beside, side="right"))
+
+
 def test_memory_bounds_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = crowded(7, count=5, found=30)
     weights = np.random.default_rng(0).integers(0, 4, (40, 5)).astype(np.float64)
@@ -144,7 +154,7 @@ def test_without_image_ids_ties_merge_in_the_order_of_the_data() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(pairs=images(st.floats(0, 1, width=32)), scale=st.floats(0.01, 50))
+@given(pairs=images(st.floats(0, 1, width=32)), scale=st.sampled_from([2.0**-6, 0.5, 2.0, 1024.0]))
 def test_a_common_factor_of_all_weights_changes_nothing(pairs: list[Pair], scale: float) -> None:
     used: set[float] = set()
     for prediction, _ in pairs:
@@ -156,8 +166,7 @@ def test_a_common_factor_of_all_weights_changes_nothing(pairs: list[Pair], scale
         return
     one, other = reduced(pairs), reduced(pairs, np.full((1, len(pairs)), scale))
     for name, values in one.items():
-        # A recall exactly on one of the 101 steps may round to either side of it.
-        assert other[name][0] == pytest.approx(values[0], abs=0.011, nan_ok=True), name
+        assert other[name][0] == pytest.approx(values[0], abs=1e-12, nan_ok=True), name
 
 
 def test_no_detections_at_all_are_an_ap_of_0() -> None:
