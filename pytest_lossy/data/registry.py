@@ -28,6 +28,7 @@ DATASETS = Registry(
         "kitti-depth": "pytest_lossy.data.depth:KittiDepth",
         "mini-segmentation": "pytest_lossy.data.mini_segmentation:MiniSegmentationData",
         "nyu-depth": "pytest_lossy.data.depth:NyuDepth",
+        "nyu-depth-labelled": "pytest_lossy.data.nyu_labelled:NyuLabelled",
         "rgbd": "pytest_lossy.data.depth:RgbdFolder",
         "ucf101": "pytest_lossy.data.ucf101:Ucf101",
         "voc-detection": "pytest_lossy.data.voc:VocDetection",

@@ -74,8 +74,10 @@ class Yolo(MediaListing[Path]):
             name = path.relative_to(images)
             entries.append(Entry(name.as_posix(), path, labels / name.with_suffix(".txt")))
         absent = sum(not entry.label.is_file() for entry in entries)
-        note = f"{absent} of {len(entries)} images have no label file: they hold no objects"
-        super().__init__("yolo", images, entries, classes, notes=(note,) if absent else ())
+        notes = [f"{absent} of {len(entries)} images have no label file: they hold no objects"] if absent else []
+        strays = len(set(labels.rglob("*.txt")) - {entry.label for entry in entries})
+        notes += [f"{strays} label files have no image and were left out"] if strays else []
+        super().__init__("yolo", images, entries, classes, notes=notes)
 
     def _labels(self) -> Iterable[str]:
         return (content_digest(entry.label) for entry in self._entries)

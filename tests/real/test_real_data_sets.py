@@ -104,6 +104,8 @@ def test_coco128_as_yolo(real_data: Path) -> None:
     for sample in samples:
         assert_boxes_inside(sample)
         assert ((sample.target["labels"] >= 0) & (sample.target["labels"] < 80)).all()
-    lines = [path.read_text().splitlines() for path in (real_data / "coco128" / "labels").glob("*.txt")]
-    assert sum(len(sample.target["labels"]) for sample in samples) == sum(len(set(one)) for one in lines)
-    assert data.notes == (f"{128 - len(lines)} of 128 images have no label file: they hold no objects",)
+    assert sum(len(sample.target["labels"]) for sample in samples) == 929, "as Ultralytics counts COCO128"
+    assert data.notes == (
+        "2 of 128 images have no label file: they hold no objects",
+        "2 label files have no image and were left out",
+    )

@@ -56,6 +56,11 @@ def test_targets_satisfy_the_task(tmp_path: Path) -> None:
         assert task.check({**target, "scores": np.ones(len(target["labels"]))}, target) is None
 
 
+def test_labels_without_images_are_counted(tmp_path: Path) -> None:
+    (yolo(tmp_path) / "data" / "labels" / "val" / "z.txt").write_text("0 0.5 0.5 1 1\n", encoding="utf-8")
+    assert data(tmp_path).notes[-1] == "1 label files have no image and were left out"
+
+
 def test_polygons_and_repeated_lines(tmp_path: Path) -> None:
     found = data(yolo(tmp_path, "0 0.25 0.5 0.5 0.5 0.5 1\n1 0.5 0.5 1 1\n1 0.5 0.5 1 1\n"))
     target = found.load(0).target
