@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from pytest_lossy import __version__
 from pytest_lossy.errors import LossyError
 
 __all__ = ["json_schema", "main"]
+
+_ANNOTATED = re.compile(r"typing\.Annotated\[([\w.]+), .*?\](?=[,\]]|$)")
+"""``Annotated[float, AllowInfNan(...)]`` reads as ``float``."""
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -41,6 +48,36 @@ def _schema(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _list(arguments: argparse.Namespace) -> int:
+    from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_options, codec_parameter
+    from pytest_lossy.data.registry import DATASETS, dataset_options
+    from pytest_lossy.tasks.registry import TASKS, task_metrics, task_options
+
+    for name in CODECS.names():
+        levels = codec_levels(name)
+        default = ", ".join(f"{level:g}" for level in levels.default)
+        print(f"codec {name}: {codec_parameter(name)} {levels.minimum:g}..{levels.maximum:g}, default {default}")
+        _print_options(codec_options(name))
+    for name in TASKS.names():
+        print(f"task {name}: {', '.join(metric.name for metric in task_metrics(name))}")
+        _print_options(task_options(name))
+    for name in DATASETS.names():
+        print(f"data {name}")
+        _print_options(dataset_options(name))
+    return 0
+
+
+def _print_options(options: type[BaseModel] | None) -> None:
+    """One line per option: name, type, default, meaning."""
+    for name, field in (options.model_fields if options else {}).items():
+        plain = field.annotation.__name__ if isinstance(field.annotation, type) else str(field.annotation)
+        kind = _ANNOTATED.sub(r"\1", plain).replace("typing.", "")
+        default = "needed" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+        print(f"  {name}: {kind}, {default}"[:120])
+        if field.description:
+            print(f"      {field.description}")
+
+
 def _report(arguments: argparse.Namespace) -> int:
     from pytest_lossy.report.html import render_html
     from pytest_lossy.report.markdown import render_markdown
@@ -65,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print a JSON Schema, for editors")
     schema.add_argument("name", choices=("spec", "thresholds", "results"))
     schema.set_defaults(run=_schema)
+    listing = commands.add_parser("list", help="list codecs, tasks and data sets with their options")
+    listing.set_defaults(run=_list)
     report = commands.add_parser("report", help="rebuild index.html and summary.md from results.json")
     report.add_argument("results", type=Path, help="a results.json")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)")
@@ -84,6 +123,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(arguments)
     except LossyError as error:
         print(f"pytest-lossy: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `pytest-lossy list | head`; keep Python from complaining again while it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

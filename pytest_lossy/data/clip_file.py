@@ -78,13 +78,16 @@ def read_clip(path: Path, window: Window) -> Clip:
     """
     with _opened(path) as (container, stream):
         total = _count_packets(path, container, stream)
-        start, stop = window(total, stream.codec_context.width * stream.codec_context.height)
+        size = stream.codec_context.width * stream.codec_context.height
+        start, stop = window(total, size)
     with _opened(path) as (container, stream):
         notes = [] if (start, stop) == (0, total) else [f"frames {start}-{stop - 1} of {total}"]
         pixels: UInt8Array | None = None
         count = 0
         times: list[int] = []
         for frame in _decoded(path, container, stream, start, stop):
+            if frame.width * frame.height > size:  # the limits were checked for the header's size
+                raise DataError(f"{path}: frame {start + count} is larger than the header says; replace the file")
             image, remarks = _to_rgb(path, frame)
             if pixels is None:
                 pixels = np.empty((stop - start, *image.shape), dtype=np.uint8)
@@ -132,16 +135,18 @@ def check_clip(path: Path) -> str | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(path: Path, **options: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A container and its first video stream; FFmpeg's errors become ours."""
     import av
 
     try:
         # A local file may name others (playlists do); none is fetched from a network.
-        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+        with av.open(str(path), options={"protocol_whitelist": "file", **options}) as container:
             if not container.streams.video:
                 raise DataError(f"{path}: holds no video; replace or remove the file")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise DataError(f"{path}: is of a codec that FFmpeg does not know; convert the file")
             stream.codec_context.thread_count = 1
             yield container, stream
     except FileNotFoundError:
@@ -161,6 +166,10 @@ def _count_packets(path: Path, container: InputContainer, stream: VideoStream) -
         if packet.stream_index == stream.index and packet.size:
             packets += 1
             shown += not packet.is_discard  # an edit list of a cut MP4 hides the frames before the cut
+    if packets < stream.frames and "mov" in container.format.name:
+        # Of frames far outside the edit list FFmpeg gives no packets at all: count those that are stored.
+        with _opened(path, ignore_editlist="1") as (everything, video):
+            packets = sum(packet.size > 0 for packet in everything.demux(video))
     if packets < stream.frames:
         raise DataError(
             f"{path}: is truncated, its header promises {stream.frames} frames and {packets} are there; replace or "
@@ -173,6 +182,8 @@ def _count_packets(path: Path, container: InputContainer, stream: VideoStream) -
                 f"{path}: is truncated, its header promises {seconds:.1f} s and it ends after {end:.1f} s; replace or "
                 "remove the file"
             )
+    if not shown:
+        raise DataError(f"{path}: holds no frame; replace or remove the file")
     return shown
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_lossy.data.base import Sample
 from pytest_lossy.data.coco_file import CocoFile, CocoImage, read_coco
 from pytest_lossy.data.images import read_image
-from pytest_lossy.data.listing import Entry, MediaListing, content_digest
+from pytest_lossy.data.listing import Entry, MediaListing, content_digest, unique_names
 from pytest_lossy.errors import DataError
 from pytest_lossy.paths import from_spec
 from pytest_lossy.registry import did_you_mean
@@ -114,7 +114,7 @@ class CocoDetection(_CocoImages):
             unknown = [name for name in options.classes if name not in file.classes]
             if unknown:
                 raise DataError(f"{path}: has no category '{unknown[0]}'; {did_you_mean(unknown[0], file.classes)}")
-            file = file.only(options.classes)
+            file = file.only(unique_names(path, options.classes))
         super().__init__("coco-detection", options, base, file, extra=())
 
 

@@ -141,14 +141,15 @@ class LabelledClips(MediaListing[ClipLabel]):
         require_files([file.path for file in files], "video")
         if options.corrupt == "skip":
             problems = {file.path: problem for file in files if (problem := check_clip(file.path)) is not None}
+            if len(problems) == len(files):
+                raise DataError(f"{next(iter(problems.values()))} (all {len(files)} videos are damaged)")
             if problems:
-                first = next(iter(problems.values()))
-                if len(problems) == len(files):
-                    raise DataError(f"{first} (all {len(files)} videos are damaged)")
+                # The results quote this note, and must not depend on where the data lie.
+                first = next(iter(problems.values())).replace(f"{root}/", "")
                 notes.append(
                     f"{len(problems)} of {len(files)} videos are damaged and were left out; the first: {first}"
                 )
-                files = [file for file in files if file.path not in problems]
+            files = [file for file in files if file.path not in problems]
         entries = [
             Entry(
                 file.id if options.clips == 1 else f"{file.id}#{part}",

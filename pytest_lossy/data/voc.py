@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_lossy.data.base import Sample
 from pytest_lossy.data.folder import LabelImages
 from pytest_lossy.data.images import read_image
-from pytest_lossy.data.listing import Entry, MediaListing, content_digest, read_lines, require_files
+from pytest_lossy.data.listing import Entry, MediaListing, content_digest, read_lines, require_files, unique_names
 from pytest_lossy.data.voc_file import read_voc_objects
 from pytest_lossy.errors import DataError, MissingInputError
 from pytest_lossy.paths import from_spec
@@ -75,7 +75,9 @@ class VocDetection(MediaListing[Path]):
             for name in names
         ]
         require_files([entry.label for entry in entries], "annotation file")
-        super().__init__("voc-detection", root / "JPEGImages", entries, tuple(options.classes), extra=(options.boxes,))
+        super().__init__(
+            "voc-detection", root / "JPEGImages", entries, unique_names(root, options.classes), extra=(options.boxes,)
+        )
 
     def _labels(self) -> Iterable[str]:
         return (content_digest(entry.label) for entry in self._entries)

@@ -182,3 +182,16 @@ def test_committed_schemas_are_current(
     committed = request.config.rootpath / "pytest_lossy" / "schemas" / f"{name}.schema.json"
     assert printed == json.loads(committed.read_text(encoding="utf-8")), "run: make schemas"
     jsonschema.Draft202012Validator.check_schema(printed)
+
+
+def test_list_names_everything_that_is_registered(capsys: pytest.CaptureFixture[str]) -> None:
+    from pytest_lossy.codecs.registry import CODECS
+    from pytest_lossy.data.registry import DATASETS
+    from pytest_lossy.tasks.registry import TASKS
+
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for kind, registry in (("codec", CODECS), ("task", TASKS), ("data", DATASETS)):
+        for name in registry.names():
+            assert any(line.split(":")[0] == f"{kind} {name}" for line in lines)
+    assert any(line.startswith("  images: str, needed") for line in lines)

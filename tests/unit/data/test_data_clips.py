@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import wave
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clip_files import moving, numbers, truncate, turn, write_clip
+from clip_files import edit, moving, numbers, truncate, turn, write_clip
 from data_checks import assert_listing_needs_no_decoder, assert_protocol, build, groups, ids
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_files import colours, save
 from pydantic import ValidationError
@@ -121,6 +123,17 @@ def test_pixels_that_are_not_square_are_noted(tmp_path: Path) -> None:
     assert clip.source.notes == ("pixels are 4:3, not square",)
 
 
+@pytest.mark.parametrize(("first", "count"), [(0, 8), (6, 8), (5, 19)])
+def test_clips_cut_by_an_edit_list_are_whole(tmp_path: Path, first: int, count: int) -> None:
+    path = edit(write_clip(tmp_path / "a.mp4", moving(24)), first, count)
+    clip = read_clip(path, whole)
+    assert numbers(clip.frames) == [*range(first, first + count)]
+    assert clip.total == count
+    assert numbers(read_clip(path, lambda total, pixels: (2, 4)).frames) == [first + 2, first + 3]
+    with pytest.raises(DataError, match=r"a\.mp4: (is truncated, its header promises 24|cannot be decoded)"):
+        read_clip(truncate(path, 0.8), whole)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.mkv", "libx264")])
 def test_truncated_files_are_named(tmp_path: Path, name: str, codec: str) -> None:
     random = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), dtype=np.uint8)
@@ -145,6 +158,37 @@ def test_files_that_are_no_video(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.mp4: (cannot be decoded|holds no video)"):
         read_clip(tmp_path / "a.mp4", whole)
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "a.mp4"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
+        sound.writeframes(bytes(16_000))
+    with pytest.raises(DataError, match=r"a\.mp4: holds no video"):
+        read_clip(tmp_path / "a.mp4", whole)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(["a.mp4", "a.avi", "a.mkv"]),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
+    keep=st.floats(0.05, 1),
+)
+def test_no_damage_raises_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, name: str, edits: list[tuple[float, int]], keep: float
+) -> None:
+    whole_file = tmp_path_factory.getbasetemp() / f"whole-{name}"
+    if not whole_file.exists():
+        write_clip(whole_file, codec="mpeg4" if name == "a.avi" else "libx264")
+    data = bytearray(whole_file.read_bytes())
+    for place, value in edits:
+        data[int(place * len(data))] = value
+    path = tmp_path_factory.getbasetemp() / f"damaged-{name}"
+    path.write_bytes(data[: int(keep * len(data))])
+    with contextlib.suppress(DataError):
+        clip = read_clip(path, lambda total, pixels: (0, min(total, 50)))
+        assert clip.frames.ndim == 4
+        assert len(clip.frames)
 
 
 def test_playlists_fetch_nothing(tmp_path: Path) -> None:
@@ -254,7 +298,7 @@ def test_damaged_clips_are_errors_or_are_skipped_and_counted(tmp_path: Path) -> 
     assert len(skipping) == 2
     (note,) = skipping.notes
     assert note.startswith("1 of 3 videos are damaged and were left out; the first: ")
-    assert "abcdefghijk_000010_000020.mp4" in note
+    assert "the first: running/abcdefghijk_000010_000020.mp4: " in note, "the same in every folder"
     assert skipping.classes == ("playing guitar", "running")
     assert_protocol(skipping)
     for path in tmp_path.rglob("*.mp4"):

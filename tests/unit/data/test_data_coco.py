@@ -139,6 +139,8 @@ def test_classes_choose_and_order(tmp_path: Path) -> None:
     assert data(tmp_path, classes=["toothbrush", "person"]).load(2).target["labels"].tolist() == [0, 1]
     with pytest.raises(DataError, match=r"a\.json: has no category 'persons'; did you mean 'person'"):
         data(tmp_path, classes=["persons"])
+    with pytest.raises(DataError, match="class 'person' is listed twice"):
+        data(tmp_path, classes=["person", "person"])
 
 
 def test_groups_come_from_the_records(tmp_path: Path) -> None:

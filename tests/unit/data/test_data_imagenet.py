@@ -30,6 +30,17 @@ def test_folders_are_classes(tmp_path: Path) -> None:
     assert_listing_needs_no_decoder("imagenet", tmp_path, (".JPEG", ".png"), root="val")
 
 
+def test_labels_are_those_of_torchvision(tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    data = build("imagenet", tree(tmp_path), root="val")
+    (tmp_path / "val" / ".cache").rmdir()  # a class without images, for torchvision
+    theirs = ImageFolder(str(tmp_path / "val"))
+    assert list(data.classes) == theirs.classes
+    ours = [(str(tmp_path / "val" / data.sample_id(index)), data.load(index).target) for index in range(3)]
+    assert ours == theirs.samples
+
+
 def test_a_class_list_gives_the_labels(tmp_path: Path) -> None:
     tree(tmp_path)
     (tmp_path / "list.txt").write_text("n02 tench, Tinca tinca\n\nn07 shark\nn01\n", encoding="utf-8")
