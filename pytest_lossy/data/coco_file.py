@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,8 @@ from pytest_lossy.data.listing import read_text, unique_names
 from pytest_lossy.errors import DataError
 
 __all__ = ["CocoFile", "CocoImage", "CocoObject", "read_coco"]
+
+_LARGEST = 2**62  # NaN and infinity compare as larger; beyond, arrays of integers overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +204,12 @@ def _numbers(path: Path, record: dict[str, Any], key: str, count: int) -> tuple[
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _whole(path: Path, part: str, record: dict[str, Any], key: str) -> int:
     value = record.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST:
         return value
     raise DataError(f"{path}: {part}: {_which(record)} needs '{key}', a whole number, got {value!r:.60}; mend the file")
 

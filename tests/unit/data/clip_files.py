@@ -27,9 +27,9 @@ def write_clip(
     rate: Fraction | int = 25,
     times: list[int] | None = None,
     aspect: Fraction | None = None,
-    gop: int = 4,
+    matrix: tuple[str, int] | None = None,
 ) -> Path:
-    """Encode with few losses; ``times`` are in frames of ``rate``."""
+    """Encode with few losses; ``times`` are in frames of ``rate``, ``matrix`` is FFmpeg's colour space and its tag."""
     frames = moving() if frames is None else frames
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {"crf": "4", "threads": "1"} if codec == "libx264" else {"qscale": "2", "threads": "1"}
@@ -38,11 +38,15 @@ def write_clip(
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        stream.gop_size = gop
+        stream.gop_size = 4
+        if matrix is not None:
+            stream.codec_context.colorspace = matrix[1]
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            if matrix is not None:
+                frame = frame.reformat(format="yuv420p", dst_colorspace=matrix[0])
             frame.pts = times[index] if times else index
             frame.time_base = 1 / Fraction(rate)
             container.mux(stream.encode(frame))

@@ -117,6 +117,13 @@ def test_rotation_is_applied(tmp_path: Path, matrix: tuple[int, int, int, int], 
         assert clip.frames[0, 0, 0].max() < 50
 
 
+@pytest.mark.parametrize(("space", "tag"), [("ITU601", 5), ("ITU709", 1)])
+def test_colours_are_converted_as_tagged(tmp_path: Path, space: str, tag: int) -> None:
+    colour = np.zeros((4, 48, 64, 3), np.uint8) + np.array([200, 60, 30], np.uint8)
+    clip = read_clip(write_clip(tmp_path / "a.mp4", colour, matrix=(space, tag)), whole)
+    assert np.abs(clip.frames.astype(int) - colour).max() <= 4
+
+
 def test_pixels_that_are_not_square_are_noted(tmp_path: Path) -> None:
     clip = read_clip(write_clip(tmp_path / "a.mp4", aspect=Fraction(4, 3)), whole)
     assert clip.frames.shape[1:3] == (48, 64)

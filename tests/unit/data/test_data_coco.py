@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from data_checks import assert_listing_needs_no_decoder, assert_protocol, build, groups, ids
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from image_files import colours, save
 from PIL import Image
 
@@ -209,6 +212,30 @@ def test_wrong_files_are_explained(tmp_path: Path, changed: Any, message: str) -
 def test_wrong_keypoints_are_explained(tmp_path: Path, changed: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         data(coco(tmp_path, changed), "coco-pose")
+
+
+ODD = [None, True, -1, 0, 3, 2**70, 10**400, 0.5, float("nan"), float("inf"), "", "x", [], [1], {}]
+
+
+@settings(max_examples=150, deadline=None)
+@given(drawn=st.data())
+def test_no_content_raises_anything_else(tmp_path_factory: pytest.TempPathFactory, drawn: st.DataObject) -> None:
+    root = tmp_path_factory.getbasetemp() / "coco"
+    changed: Any = document()
+    part = drawn.draw(st.sampled_from(["images", "annotations", "categories"]))
+    entry = drawn.draw(st.sampled_from(changed[part]))
+    key = drawn.draw(st.sampled_from(list(entry)))
+    odd = drawn.draw(st.sampled_from(ODD))
+    if isinstance(entry[key], list) and drawn.draw(st.booleans()):
+        entry[key][0] = odd
+    else:
+        entry[key] = odd
+    coco(root, changed)
+    for name in ("coco-detection", "coco-pose"):
+        with contextlib.suppress(DataError):
+            found = data(root, name, group_by=drawn.draw(st.sampled_from([None, "video"])))
+            for index in range(len(found)):
+                found.load(index)
 
 
 def test_broken_json_is_named_with_its_line(tmp_path: Path) -> None:
