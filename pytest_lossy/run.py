@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
+_SPILL_PREFIX = "pytest-lossy-spill-"
+
 
 class Run:
     """Made by :meth:`on_controller` or, in an xdist worker, by :meth:`in_worker`."""
@@ -112,7 +114,8 @@ class Run:
         self.folder.open()
         if self.settings.spill_bytes:
             try:
-                self.spill = Path(tempfile.mkdtemp(prefix="pytest-lossy-"))
+                _remove_abandoned(Path(tempfile.gettempdir()))
+                self.spill = Path(tempfile.mkdtemp(prefix=f"{_SPILL_PREFIX}{os.getpid()}-"))
             except OSError:
                 self.spill = None  # sources are decoded each time
 
@@ -242,6 +245,19 @@ class Run:
         if self.spill is not None:
             shutil.rmtree(self.spill, ignore_errors=True)
             self.spill = None
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove decoded sources of runs that were killed: folders of ours whose process is gone."""
+    for path in folder.glob(f"{_SPILL_PREFIX}*"):
+        pid = path.name.removeprefix(_SPILL_PREFIX).partition("-")[0]
+        try:
+            if pid.isdigit() and path.stat().st_uid == os.getuid():
+                os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            continue  # another user's, or removed in the meantime
 
 
 def _utf8(text: str) -> bytes:

@@ -1,8 +1,9 @@
 """Read video files: contiguous frames in, 8-bit RGB out, or one clear error.
 
 Decoding is FFmpeg's through PyAV, in one thread and on the CPU, so that all machines get the same pixels. Colours are
-converted as the file tags them, and as BT.601 where it does not (FFmpeg's default). The display rotation is applied, as EXIF orientation is for stills; interlaced frames
-are not deinterlaced, and pixels that are not square are not resampled: both are noted.
+converted as the file tags them, and as BT.601 where it does not (FFmpeg's default). The display rotation is applied, as
+EXIF orientation is for stills; interlaced frames are not deinterlaced, and pixels that are not square are not resampled:
+both are noted.
 
 A file is taken for truncated where it holds fewer packets than its header promises (MP4, AVI), or ends before its
 duration (Matroska, WebM), and for damaged where FFmpeg fails or marks a frame as corrupt. Damage that still decodes

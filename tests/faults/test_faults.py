@@ -160,5 +160,11 @@ def test_damaged_rows_become_errors(suite: pytest.Pytester) -> None:
 def test_temporary_files_are_removed(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = suite.mkdir("scratch")
     monkeypatch.setenv("TMPDIR", str(folder))
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    abandoned = folder / f"pytest-lossy-spill-{finished.pid}-x"
+    running = folder / f"pytest-lossy-spill-{os.getpid()}-x"
+    for path in (abandoned, running):
+        path.mkdir()
     suite.runpytest_subprocess("--lossy-codec=jpeg", "-n2").assert_outcomes(passed=4)
-    assert not [path for path in folder.iterdir() if path.name.startswith("pytest-lossy-")]
+    assert [path.name for path in folder.iterdir() if path.name.startswith("pytest-lossy-")] == [running.name]
