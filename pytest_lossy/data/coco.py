@@ -67,8 +67,8 @@ class _CocoImages(MediaListing[CocoImage]):
         """Decode one image.
 
         Returns:
-            A sample whose target holds ``boxes`` (n, 4) float32, x1, y1, x2, y2 in pixels; ``labels`` (n,) int64, indices
-            of ``classes``; ``iscrowd`` (n,) int64; ``area`` (n,) float32 in square pixels; ``image_id``; and what the
+            A sample whose target holds ``boxes`` (n, 4) float64, x1, y1, x2, y2 in pixels; ``labels`` (n,) int64, indices
+            of ``classes``; ``iscrowd`` (n,) int64; ``area`` (n,) float64 in square pixels; ``image_id``; and what the
             subclass says. Images without annotations have n = 0.
 
         Raises:
@@ -91,10 +91,10 @@ class _CocoImages(MediaListing[CocoImage]):
         boxes = np.array([one.box for one in objects], dtype=np.float64).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         return {
-            "boxes": boxes.astype(np.float32),
+            "boxes": boxes,
             "labels": np.array([one.label for one in objects], dtype=np.int64),
             "iscrowd": np.array([one.iscrowd for one in objects], dtype=np.int64),
-            "area": np.array([one.area for one in objects], dtype=np.float32),
+            "area": np.array([one.area for one in objects], dtype=np.float64),
             "image_id": image.id,
         }
 
@@ -121,8 +121,8 @@ class CocoDetection(_CocoImages):
 class CocoPose(_CocoImages):
     """People, or whatever else the categories give keypoints.
 
-    A target also holds ``keypoints`` (n, k, 3) float32: x, y in pixels and visibility 0 (not labelled), 1 (hidden) or 2; and
-    ``num_keypoints`` (n,) int64. The context holds ``boxes`` (m, 4) float32, the labelled boxes of those that are no crowd,
+    A target also holds ``keypoints`` (n, k, 3) float64: x, y in pixels and visibility 0 (not labelled), 1 (hidden) or 2; and
+    ``num_keypoints`` (n,) int64. The context holds ``boxes`` (m, 4) float64, the labelled boxes of those that are no crowd,
     for top-down models (the protocol "with ground-truth boxes"); ``keypoints`` names the k points.
     """
 
@@ -134,7 +134,7 @@ class CocoPose(_CocoImages):
         super().__init__("coco-pose", options, base, file, extra=file.keypoints)
 
     def _target(self, image: CocoImage) -> dict[str, Any]:
-        points = np.array([one.keypoints for one in image.objects], dtype=np.float32)
+        points = np.array([one.keypoints for one in image.objects], dtype=np.float64)
         return {
             **super()._target(image),
             "keypoints": points.reshape(-1, len(self.keypoints), 3),

@@ -105,9 +105,7 @@ class FolderSegmentationOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     images: Annotated[str, Field(description="folder of images, relative to the spec")]
-    labels: Annotated[
-        str, Field(description="folder of label images of the same stems, relative to the spec")
-    ]
+    labels: Annotated[str, Field(description="folder of label images of the same stems, relative to the spec")]
     classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=254)]
     label_map: Annotated[
         dict[StrictInt, StrictInt] | None, Field(description="stored label -> class number, 255 to ignore")
@@ -116,9 +114,7 @@ class FolderSegmentationOptions(BaseModel):
         Literal["error", "ignore"] | StrictInt,
         Field(description="what labels outside label_map become: an error, ignored, or this class"),
     ] = "error"
-    label_suffix: Annotated[
-        str, Field(description="what follows the image's stem in a label's file name")
-    ] = ".png"
+    label_suffix: Annotated[str, Field(description="what follows the image's stem in a label's file name")] = ".png"
     recursive: bool = False
     missing_labels: Annotated[
         Literal["error", "skip"],
@@ -196,9 +192,7 @@ class FolderSegmentation(LabelImages):
             images,
             options.classes,
             lookup=options.lookup(),
-            notes=(f"{missing} of {len(everything)} images have no label map and were left out",)
-            if missing
-            else (),
+            notes=(f"{missing} of {len(everything)} images have no label map and were left out",) if missing else (),
             group="sequence" if options.one_sequence else None,
             max_pixels=options.max_pixels,
         )

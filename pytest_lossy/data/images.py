@@ -110,9 +110,7 @@ class _opened:  # noqa: N801  reads as a function in a with statement
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; check the data set's folder") from None
         except UnidentifiedImageError:
-            raise DataError(
-                f"{path}: is not an image that Pillow can read; replace or remove the file"
-            ) from None
+            raise DataError(f"{path}: is not an image that Pillow can read; replace or remove the file") from None
         except Image.DecompressionBombError as error:
             raise DataError(f"{path}: {error}; remove the file or scale it down") from None
         except _DAMAGE as error:
@@ -145,9 +143,7 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
         DataError: the folder is missing or holds none.
     """
     if not folder.is_dir():
-        raise MissingInputError(
-            f"{folder}: no such folder; place the images there or change the path in the spec"
-        )
+        raise MissingInputError(f"{folder}: no such folder; place the images there or change the path in the spec")
     found = folder.rglob("*") if recursive else folder.iterdir()
     images = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not images:

@@ -86,8 +86,8 @@ class VocDetection(MediaListing[Path]):
         """Decode one image and read its objects.
 
         Returns:
-            A sample whose target holds ``boxes`` (n, 4) float32, pixels, see the class; ``labels`` (n,) int64; ``area``
-            (n,) float32, square pixels; ``iscrowd`` (n,) int64, zeros; and ``difficult`` (n,) int64, 1 for objects that
+            A sample whose target holds ``boxes`` (n, 4) float64, pixels, see the class; ``labels`` (n,) int64; ``area``
+            (n,) float64, square pixels; ``iscrowd`` (n,) int64, zeros; and ``difficult`` (n,) int64, 1 for objects that
             VOC's metric leaves out.
 
         Raises:
@@ -98,9 +98,9 @@ class VocDetection(MediaListing[Path]):
         objects = read_voc_objects(entry.label, self.classes, (media.shape[0], media.shape[1]))
         corners = np.array([one.corners for one in objects], dtype=np.float64).reshape(-1, 4)
         target = {
-            "boxes": (corners - [1, 1, self._last, self._last]).astype(np.float32),
+            "boxes": (corners - [1, 1, self._last, self._last]).astype(np.float64),
             "labels": np.array([one.label for one in objects], dtype=np.int64),
-            "area": np.prod(corners[:, 2:] - corners[:, :2] + 1, axis=1).astype(np.float32),
+            "area": np.prod(corners[:, 2:] - corners[:, :2] + 1, axis=1).astype(np.float64),
             "iscrowd": np.zeros(len(objects), dtype=np.int64),
             "difficult": np.array([one.difficult for one in objects], dtype=np.int64),
         }

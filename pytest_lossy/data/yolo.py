@@ -86,7 +86,7 @@ class Yolo(MediaListing[Path]):
         """Decode one image and read its objects.
 
         Returns:
-            A sample whose target holds ``boxes`` (n, 4) float32, x1, y1, x2, y2 in pixels, and ``labels`` (n,) int64.
+            A sample whose target holds ``boxes`` (n, 4) float64, x1, y1, x2, y2 in pixels, and ``labels`` (n,) int64.
 
         Raises:
             DataError: the image is missing or damaged, or a line of its labels is wrong.
@@ -97,7 +97,7 @@ class Yolo(MediaListing[Path]):
         height, width = media.shape[:2]
         shares = np.array([box for _, box in objects], dtype=np.float64).reshape(-1, 4)
         target = {
-            "boxes": (shares * [width, height, width, height]).astype(np.float32),
+            "boxes": (shares * [width, height, width, height]).astype(np.float64),
             "labels": np.array([label for label, _ in objects], dtype=np.int64),
         }
         return Sample(entry.id, media, target, group=entry.group, source=source)

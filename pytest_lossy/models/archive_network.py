@@ -29,14 +29,14 @@ class ArchiveNetwork:
         self.expects = Expects()
         try:
             if path.suffix == ".pt2":
-                program = torch.export.load(path)  # type: ignore[no-untyped-call]
+                program = torch.export.load(path)
                 module: Any = program.module()
                 self._kind = "torch.export"
             else:
                 with warnings.catch_warnings():
                     # TorchScript is deprecated; whoever still ships such a file knows it from exporting it.
                     warnings.simplefilter("ignore", FutureWarning)
-                    module = torch.jit.load(str(path), map_location=device).eval()
+                    module = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
                 self._kind = "torchscript"
         except Exception as error:  # noqa: BLE001  damaged archives raise anything from zip to C++ errors
             first = next(iter(str(error).strip().splitlines()), type(error).__name__)

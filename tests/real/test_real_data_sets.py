@@ -20,7 +20,7 @@ def load_all(data: Dataset) -> list[Sample]:
 def assert_boxes_inside(sample: Sample, slack: float = 1.0) -> None:
     boxes = sample.target["boxes"]
     height, width = sample.media.shape[:2]
-    assert boxes.dtype == np.float32
+    assert boxes.dtype == np.float64
     assert (boxes[:, 2:] >= boxes[:, :2]).all()
     assert (boxes >= -slack).all()
     assert (boxes <= np.array([width, height, width, height]) + slack).all()

@@ -87,7 +87,7 @@ def test_targets_follow_torchvision(tmp_path: Path) -> None:
     sample = found.load(2)
     target = sample.target
     assert np.array_equal(sample.media, colours(seed=2))
-    assert target["boxes"].dtype == np.float32
+    assert target["boxes"].dtype == np.float64
     assert target["boxes"].tolist() == [[1, 2, 4.5, 6], [0, 0, 8, 6]]
     assert (target["labels"].dtype, target["labels"].tolist()) == (np.int64, [1, 0])
     assert target["iscrowd"].tolist() == [0, 1]

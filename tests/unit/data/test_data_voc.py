@@ -56,7 +56,7 @@ def test_boxes_count_pixels_from_0(tmp_path: Path) -> None:
     assert ids(data) == ["000005.jpg", "000002.jpg"]
     assert groups(data) == [None, None]
     target = data.load(0).target
-    assert target["boxes"].dtype == np.float32
+    assert target["boxes"].dtype == np.float64
     assert target["boxes"].tolist() == [[0, 0, 7, 5], [1.5, 2, 3, 4]]
     assert target["area"].tolist() == [48, 2.5 * 3]
     assert target["labels"].tolist() == [11, 14]

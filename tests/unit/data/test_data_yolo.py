@@ -36,7 +36,7 @@ def test_shares_become_pixels(tmp_path: Path) -> None:
     assert ids(found) == ["a.jpg", "b.png", "c.png"]
     assert groups(found) == [None] * 3
     target = found.load(0).target
-    assert target["boxes"].dtype == np.float32
+    assert target["boxes"].dtype == np.float64
     assert target["boxes"].tolist() == [[3, 1.5, 5, 4.5], [4, 0, 8, 6]]
     assert (target["labels"].dtype, target["labels"].tolist()) == (np.int64, [1, 0])
     for index in (1, 2):
