@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from pytest_lossy.tasks.base import FloatArray
 
-__all__ = ["BOOTSTRAP_SEED", "bias_corrected", "independent_units", "replicate", "resample_weights"]
+__all__ = ["BOOTSTRAP_SEED", "bias_corrected", "independent_units", "replicate", "resample_weights", "weight_chunks"]
 
 BOOTSTRAP_SEED = 200714314
 """Fixed, so that the same evidence always gives the same interval (the paper's arXiv number)."""
@@ -40,8 +40,10 @@ def independent_units(groups: Sequence[str | None]) -> tuple[npt.NDArray[np.intp
     return units, len(numbers)
 
 
-def resample_weights(units: npt.NDArray[np.intp], count: int, replicates: int, seed: int) -> npt.NDArray[np.int64]:
-    """Draw how often each unit occurs in each replicate, and give that weight to its samples.
+def weight_chunks(
+    units: npt.NDArray[np.intp], count: int, replicates: int, seed: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Draw how often each unit occurs in each replicate, and give that weight to its samples, a few rows at a time.
 
     Args:
         units: (n,) unit of each sample.
@@ -49,24 +51,35 @@ def resample_weights(units: npt.NDArray[np.intp], count: int, replicates: int, s
         replicates: B.
         seed: combined with ``count``, so that the weights depend on nothing but the shape of the data.
 
-    Returns:
-        (B, n) whole numbers; each row sums to ``count`` over the units.
+    Yields:
+        (b, n) whole numbers, B rows in all; each row sums to ``count`` over the units. How the rows are cut changes none.
     """
     entropy = int.from_bytes(hashlib.sha256(f"{seed}/{count}".encode()).digest()[:8], "big")
     generator = np.random.Generator(np.random.PCG64(entropy))
-    drawn = generator.multinomial(count, np.full(count, 1 / count), size=replicates)
-    # In rows: a view in columns would make float sums depend on how many replicates are reduced at once.
-    return drawn.take(units, axis=1).astype(np.int64, copy=False)
+    shares = np.full(count, 1 / count)
+    step = max(1, _CHUNK_VALUES // max(1, len(units)))
+    for start in range(0, replicates, step):
+        drawn = generator.multinomial(count, shares, size=min(step, replicates - start))
+        # In rows: a view in columns would make float sums depend on how many replicates are reduced at once.
+        yield drawn.take(units, axis=1).astype(np.int64, copy=False)
 
 
-def replicate(reduce: Reduce, weights: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
-    """Apply ``reduce`` to all replicates in chunks of bounded memory.
+def resample_weights(units: npt.NDArray[np.intp], count: int, replicates: int, seed: int) -> npt.NDArray[np.int64]:
+    """All rows of :func:`weight_chunks` at once: (B, n)."""
+    return np.concatenate(list(weight_chunks(units, count, replicates, seed)))
+
+
+def replicate(reduce: Reduce, chunks: Iterable[npt.NDArray[np.int64]]) -> dict[str, FloatArray]:
+    """Apply ``reduce`` to all replicates, in chunks of bounded memory whatever the number of samples.
+
+    Args:
+        reduce: (b, n) weights -> metric -> (b,).
+        chunks: as :func:`weight_chunks` yields them.
 
     Returns:
         metric -> (B,).
     """
-    step = max(1, _CHUNK_VALUES // max(1, weights.shape[1]))
-    parts = [reduce(weights[start : start + step].astype(np.float64)) for start in range(0, len(weights), step)]
+    parts = [reduce(chunk.astype(np.float64)) for chunk in chunks]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

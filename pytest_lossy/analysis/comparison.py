@@ -14,7 +14,7 @@ from pytest_lossy.analysis.bootstrap import (
     bias_corrected,
     independent_units,
     replicate,
-    resample_weights,
+    weight_chunks,
 )
 from pytest_lossy.results.document import MetricValue
 from pytest_lossy.tasks.base import FloatArray
@@ -49,8 +49,8 @@ def measure(reduce: Reduce, groups: Sequence[str | None], replicates: int) -> Re
     point = {name: float(values[0]) for name, values in reduce(np.ones((1, len(groups)))).items()}
     if count < 2:
         return Replicates(point, {}, count)
-    weights = resample_weights(units, count, replicates, BOOTSTRAP_SEED)
-    return Replicates(point, replicate(reduce, weights), count)
+    chunks = weight_chunks(units, count, replicates, BOOTSTRAP_SEED)
+    return Replicates(point, replicate(reduce, chunks), count)
 
 
 def unit_notes(groups: Sequence[str | None]) -> list[str]:
