@@ -137,6 +137,7 @@ class Tiny(torch.nn.Module):
         return self.conv(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:FutureWarning")
 @pytest.mark.parametrize("suffix", [".pt2", ".ts"])
 def test_exported_programs_equal_their_module(tmp_path: Path, suffix: str) -> None:
     module = Tiny().eval()
