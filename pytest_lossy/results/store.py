@@ -5,7 +5,9 @@
     lossy-report/
       .lock  .gitignore
       .run/              the run in progress; replaces what is below when it ends
-        plan.json  rows/<slug>.json  evidence/<slug>.npz
+        rows/<slug>.json  evidence/<slug>.npz  models/<name>.json
+        references/<slug>.json  a clean case that no item asked for
+        progress/<worker>  how far each process is
         started/<slug>   an item began; without a row, its process died
         computing/<slug> evidence is being computed; without its lock, its process died
         failed/<slug>    evidence could not be computed; the reason
@@ -20,7 +22,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -152,12 +154,6 @@ class RunStore:
             raise ResultsError(
                 f"{path}: cannot be written ({error.strerror}); free space or choose another --lossy-report"
             ) from error
-
-    # Plan
-
-    def write_plan(self, plan: dict[str, Any]) -> None:
-        """Store what the run set out to do."""
-        write_json(self.folder / "plan.json", plan)
 
 
 class ReportFolder:
