@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lossy.codecs.base import Levels
-from pytest_lossy.specs.schema import Spec
+from pytest_lossy.specs.schema import MediaKind, Spec
 
-__all__ = ["CLEAN", "Case", "CodecPlan", "IndexedSpec", "format_level"]
+__all__ = ["CLEAN", "Case", "CodecPlan", "IndexedSpec", "MediaKind", "format_level"]
 
 CLEAN = "clean"
 """Label and name of the case without a codec: the reference of every curve."""
@@ -73,6 +73,8 @@ class IndexedSpec:
     name: str
     spec: Spec
     plans: tuple[CodecPlan, ...]
+    media: MediaKind = "stills"
+    """What the data holds: a stream codec meets stills as its intra twin, under that name."""
 
     @property
     def clean(self) -> Case:

@@ -49,14 +49,19 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_options, codec_parameter
+    from pytest_lossy.codecs.registry import CODECS, build_codec, codec_options
     from pytest_lossy.data.registry import DATASETS, dataset_options
     from pytest_lossy.tasks.registry import TASKS, task_metrics, task_options
 
     for name in CODECS.names():
-        levels = codec_levels(name)
-        default = ", ".join(f"{level:g}" for level in levels.default)
-        print(f"codec {name}: {codec_parameter(name)} {levels.minimum:g}..{levels.maximum:g}, default {default}")
+        try:
+            codec = build_codec(name)
+        except LossyError:
+            print(f"codec {name}: its options decide its levels")
+        else:
+            levels = codec.levels
+            default = ", ".join(f"{level:g}" for level in levels.default)
+            print(f"codec {name}: {codec.parameter} {levels.minimum:g}..{levels.maximum:g}, default {default}")
         _print_options(codec_options(name))
     for name in TASKS.names():
         print(f"task {name}: {', '.join(metric.name for metric in task_metrics(name))}")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
-from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_parameter
+from pytest_lossy.codecs.registry import CODECS, build_codec, intra_twin
 from pytest_lossy.errors import ConfigurationError, LossyError, Problem
 from pytest_lossy.registry import did_you_mean
 from pytest_lossy.settings import ALL, Settings
-from pytest_lossy.specs.index import find_specs, index_specs
+from pytest_lossy.specs.index import find_specs, index_specs, plan_codec
 from pytest_lossy.tasks.registry import TASKS, known_metrics, task_metrics, task_primary
 from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.rules import Thresholds
@@ -103,15 +103,14 @@ def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ..
         chosen = list(spec.plans)
     else:
         chosen = []
-        for name in settings.codecs:
-            if name in own:
-                chosen.append(own[name])
-            elif name in CODECS:
-                grid = codec_levels(name)
-                chosen.append(CodecPlan(name, name, codec_parameter(name), {}, grid.default, grid))
+        for label in dict.fromkeys(_label_for(name, spec) for name in settings.codecs):
+            if label in own:
+                chosen.append(own[label])
+            elif label in CODECS:
+                chosen.append(plan_codec(label, label, build_codec(label)))
     overrides: dict[str, list[float]] = {}
     for choice in settings.levels:  # repeated flags for one codec add up
-        overrides.setdefault(choice.label, []).extend(choice.levels)
+        overrides.setdefault(_label_for(choice.label, spec), []).extend(choice.levels)
     return tuple(
         replace(plan, levels=tuple(sorted(set(overrides[plan.label]), key=plan.grid.severity)))
         if plan.label in overrides
@@ -120,25 +119,38 @@ def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ..
     )
 
 
+def _label_for(name: str, spec: IndexedSpec) -> str:
+    """The label that a name on the command line means for a spec: a stream codec meets stills as its intra twin."""
+    if spec.media == "clips" or name not in CODECS or any(plan.label == name for plan in spec.plans):
+        return name
+    return intra_twin(name) or name
+
+
 def _all_cases(spec: IndexedSpec, settings: Settings) -> list[Case]:
     """Every case that the spec lists or that the flags add, before narrowing."""
     return list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))]))
 
 
 def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
-    labels = {plan.label for spec in specs for plan in spec.plans} | set(CODECS.names())
+    plans = {plan.label: plan for spec in specs for plan in spec.plans}
+    labels = {*plans, *CODECS.names()}
     problems = [
         f"--lossy-codec: unknown codec '{name}'; {did_you_mean(name, [*labels, ALL])}"
         for name in settings.codecs
         if name != ALL and name not in labels
     ]
-    codec_of = {plan.label: plan.codec_name for spec in specs for plan in spec.plans}
+    for name in settings.codecs:
+        if name in CODECS and name not in plans:
+            try:
+                build_codec(name)
+            except LossyError as error:
+                problems.append(f"--lossy-codec: '{name}' cannot run with default options ({error}); list it in a spec")
     for choice in settings.levels:
         if choice.label not in labels:
             problems.append(f"--lossy-level: unknown codec '{choice.label}'; {did_you_mean(choice.label, labels)}")
             continue
         try:
-            grid = codec_levels(codec_of.get(choice.label, choice.label))
+            grid = plans[choice.label].grid if choice.label in plans else build_codec(choice.label).levels
         except LossyError as error:
             problems.append(f"--lossy-level: {error}")
             continue

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from pytest_lossy.data.base import Dataset
 from pytest_lossy.registry import Registry
 
-__all__ = ["DATASETS", "build_dataset", "dataset_options"]
+__all__ = ["DATASETS", "build_dataset", "dataset_media", "dataset_options"]
 
 DATASETS = Registry(
     "data set",
@@ -44,6 +44,21 @@ def dataset_options(name: str) -> type[BaseModel] | None:
     """The pydantic model of a data set's keyword arguments; None where it declares none."""
     options: type[BaseModel] | None = getattr(DATASETS.load(name), "Options", None)
     return options
+
+
+def dataset_media(name: str, kwargs: Mapping[str, Any]) -> Literal["stills", "clips"]:
+    """What a data set holds: its class's ``media``, or what its ``media_of(options)`` says where options decide.
+
+    Raises:
+        pydantic.ValidationError: the options do not fit.
+    """
+    family, schema = DATASETS.load(name), dataset_options(name)
+    decide = getattr(family, "media_of", None)
+    if decide is not None and schema is not None:
+        kind: Literal["stills", "clips"] = decide(schema(**kwargs))
+    else:
+        kind = getattr(family, "media", "stills")
+    return kind
 
 
 def build_dataset(name: str, kwargs: Mapping[str, Any], base: Path) -> Dataset:

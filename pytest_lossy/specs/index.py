@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from pytest_lossy.cases import CLEAN, CodecPlan, IndexedSpec
-from pytest_lossy.codecs.registry import CODECS, codec_levels, codec_options, codec_parameter
-from pytest_lossy.data.registry import DATASETS, dataset_options
+from pytest_lossy.cases import CLEAN, CodecPlan, IndexedSpec, MediaKind
+from pytest_lossy.codecs.base import Codec
+from pytest_lossy.codecs.registry import CODECS, build_codec, codec_options, intra_twin
+from pytest_lossy.data.registry import DATASETS, dataset_media, dataset_options
 from pytest_lossy.errors import ConfigurationError, LossyError, Problem
 from pytest_lossy.registry import Registry, did_you_mean, is_dotted
 from pytest_lossy.specs.schema import NAME, CodecSection, DataSection, Spec, expand_codec
@@ -19,7 +21,7 @@ from pytest_lossy.specs.validation import validate
 from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
 from pytest_lossy.tasks.registry import TASKS, task_options
 
-__all__ = ["SPEC_SUFFIXES", "find_specs", "index_specs", "relative_to_root"]
+__all__ = ["SPEC_SUFFIXES", "find_specs", "index_specs", "plan_codec", "relative_to_root"]
 
 SPEC_SUFFIXES = (".yaml", ".yml")
 
@@ -70,13 +72,13 @@ def _index_one(path: Path, root: Path) -> IndexedSpec:
     spec, problems = validate(Spec, source, source.data)
     # Names, options and levels are checked section by section, also where another section has the wrong shape, so that
     # the user hears of everything at once.
-    found, plans = _check_sections(source)
+    found, plans, media = _check_sections(source)
     problems += found
     if spec is not None:
         problems += _check_name(spec, source)
     if problems or spec is None:
         raise ConfigurationError(problems)
-    return IndexedSpec(path, shown, spec.resolved_name(PurePosixPath(shown)), spec, tuple(plans))
+    return IndexedSpec(path, shown, spec.resolved_name(PurePosixPath(shown)), spec, tuple(plans), media)
 
 
 def _check_name(spec: Spec, source: YamlSource) -> list[Problem]:
@@ -86,7 +88,7 @@ def _check_name(spec: Spec, source: YamlSource) -> list[Problem]:
     return [source.problem((), f"the file's stem '{name}' is no model name ([A-Za-z0-9._-]+); add 'name:'")]
 
 
-def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan]]:
+def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan], MediaKind]:
     """What pydantic cannot know: registered names, their options, and levels, of every section that has its shape."""
     written = source.data
     problems: list[Problem] = []
@@ -100,6 +102,7 @@ def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan]]
         problems += unknown
         if not unknown and data.name in DATASETS.builtin:
             problems += _check_kwargs(dataset_options(data.name), data.kwargs, source, ("data", "kwargs"))
+    media = _media(data, written.get("task"))
     codecs = written.get("codecs")
     for label, entry in codecs.items() if isinstance(codecs, dict) else ():
         if label == CLEAN:
@@ -107,11 +110,14 @@ def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan]]
             problems.append(source.problem(("codecs", CLEAN), message))
         section = validate(CodecSection, source, expand_codec(entry), ("codecs", label))[0]
         if section is not None and isinstance(label, str):
-            plan, found = _plan(label, section, source)
+            plan, found = _plan(label, section, media, source)
             problems += found
-            if plan:
+            if plan and any(other.label == plan.label for other in plans):
+                message = f"on stills '{label}' is '{plan.label}', which is listed too; give one of them another label"
+                problems.append(source.problem(("codecs", label), message))
+            elif plan:
                 plans.append(plan)
-    return problems, plans
+    return problems, plans, media
 
 
 def _check_task(name: str, kwargs: dict[str, Any], source: YamlSource) -> list[Problem]:
@@ -142,27 +148,40 @@ def _check_kwargs(
     return validate(options, source, kwargs, location, beside=beside)[1] if options is not None else []
 
 
-def _plan(label: str, section: CodecSection, source: YamlSource) -> tuple[CodecPlan | None, list[Problem]]:
+def _plan(
+    label: str, section: CodecSection, media: MediaKind, source: YamlSource
+) -> tuple[CodecPlan | None, list[Problem]]:
     here: Location = ("codecs", label)
     name = section.codec or label
     problems = _check_registered(CODECS, name, source, (*here, "codec") if section.codec else here)
     if problems:
         return None, problems
     try:
-        grid, options = codec_levels(name), codec_options(name)
+        twin = intra_twin(name) if media == "stills" else None
+        schema = codec_options(twin or name)
+        problems = _check_kwargs(schema, section.options, source, here, ("codec", "levels"))
+        if problems:
+            return None, problems
+        codec = build_codec(twin or name, section.options)
     except LossyError as error:
         return None, [source.problem(here, str(error))]
-    problems = _check_kwargs(options, section.options, source, here, ("codec", "levels"))
     if section.levels is not None:
-        problems += _check_levels(section.levels, name, source, here)
+        problems = _check_levels(section.levels, codec, source, here)
     if problems:
         return None, problems
-    levels = tuple(sorted(section.levels or grid.default, key=grid.severity))
-    return CodecPlan(label, name, codec_parameter(name), section.options, levels, grid), []
+    return plan_codec(twin if twin and label == name else label, twin or name, codec, section), []
 
 
-def _check_levels(levels: Sequence[float], name: str, source: YamlSource, here: Location) -> list[Problem]:
-    grid = codec_levels(name)
+def plan_codec(label: str, name: str, codec: Codec, section: CodecSection | None = None) -> CodecPlan:
+    """A codec with the levels of its section, mild to severe, or with its default grid."""
+    grid = codec.levels
+    levels = (section.levels if section else None) or grid.default
+    options = section.options if section else {}
+    return CodecPlan(label, name, codec.parameter, options, tuple(sorted(levels, key=grid.severity)), grid)
+
+
+def _check_levels(levels: Sequence[float], codec: Codec, source: YamlSource, here: Location) -> list[Problem]:
+    grid, name = codec.levels, codec.name
     short = (*here, 0) in source.lines  # written as `label: [levels]`
     problems = []
     for index, level in enumerate(levels):
@@ -175,6 +194,16 @@ def _check_levels(levels: Sequence[float], name: str, source: YamlSource, here: 
         if level in levels[:index]:
             problems.append(source.problem(location, f"{name}: level {level:g} is listed twice; keep one"))
     return problems
+
+
+def _media(data: DataSection | None, task: Any) -> MediaKind:
+    """What the data holds: as the spec says, as a built-in data set knows, or as the task usually has it."""
+    if data is not None and data.media is not None:
+        return data.media
+    if data is not None and data.name in DATASETS.builtin:
+        with contextlib.suppress(ValidationError):  # bad options are reported where they are checked
+            return dataset_media(data.name, data.kwargs)
+    return "clips" if task == "action" else "stills"
 
 
 def _clashing_names(indexed: list[IndexedSpec]) -> list[Problem]:

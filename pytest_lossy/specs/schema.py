@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field
 
 from pytest_lossy.models.declaration import ModelSection
 
-__all__ = ["NAME", "CodecSection", "DataSection", "Spec", "expand_codec", "spec_json_schema"]
+__all__ = ["NAME", "CodecSection", "DataSection", "MediaKind", "Spec", "expand_codec", "spec_json_schema"]
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 """What model names and codec labels may consist of: they become parts of node ids and file names."""
+
+MediaKind = Literal["stills", "clips"]
 
 
 class _Section(BaseModel):
@@ -32,6 +34,11 @@ class DataSection(_Section):
         default=None,
         description="a CSV file, relative to the spec: a header, then the sample's id and its tags; gates and reports slice "
         "by them, as in miou{night}",
+    )
+    media: MediaKind | None = Field(
+        default=None,
+        description="what the samples are; default: as the data set declares, for a factory clips where the task is "
+        "action. A stream codec such as h264 meets stills as h264-intra",
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from pictures import natural
 
 from pytest_lossy.codecs.base import Codec, Encoded, Levels, Media, UInt8Array, round_trip
 from pytest_lossy.codecs.jpeg import JpegCodec
-from pytest_lossy.codecs.registry import CODECS, build_codec, codec_levels, codec_options, codec_parameter
+from pytest_lossy.codecs.registry import CODECS, build_codec, codec_options, intra_twin
 from pytest_lossy.errors import CodecError, LossyError
 
 
@@ -85,8 +85,7 @@ def test_fractional_levels_where_the_codec_takes_them() -> None:
 
 def test_registry_knows_jpeg() -> None:
     assert "jpeg" in CODECS
-    assert codec_levels("jpeg") is JpegCodec.levels
-    assert codec_parameter("jpeg") == "q"
+    assert intra_twin("jpeg") is None
     assert codec_options("jpeg") is JpegCodec.Options
 
 
