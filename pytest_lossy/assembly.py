@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pytest_lossy import __version__
 from pytest_lossy.analysis.bootstrap import BOOTSTRAP_SEED
-from pytest_lossy.cases import Case, IndexedSpec
+from pytest_lossy.cases import CLEAN, Case, IndexedSpec
 from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.engine.media_cache import merge_statistics
 from pytest_lossy.errors import LossyError, ResultsError
 from pytest_lossy.results.document import (
     CaseRow,
@@ -64,7 +65,7 @@ def assemble(
     """
     rows = [_row(store, node_id, case, interrupted=interrupted) for node_id, _, case in planned]
     specs = list({spec.name: spec for _, spec, _ in planned}.values())
-    have_clean = {row.model for row in rows if row.level is None}
+    have_clean = {row.model for row in rows if row.codec == CLEAN}
     references = [store.read_row(spec.clean.slug, "references") for spec in specs if spec.name not in have_clean]
     rows = _in_order([*rows, *(row for row in references if row is not None)], specs)
     models = [_model(store, spec) for spec in specs]
@@ -88,6 +89,7 @@ def assemble(
             thresholds=plan.thresholds.file,
             inconclusive=plan.thresholds.defaults.inconclusive,
             strict=settings.strict,
+            cache=merge_statistics(statistics) if (statistics := store.read_cache_statistics()) else {},
             counts=dict(Counter(row.verdict for row in rows if row.role == "case")),
             warnings=warnings,
             plugin_version=__version__,
@@ -117,7 +119,7 @@ def _row(store: RunStore, node_id: str, case: Case, *, interrupted: bool) -> Cas
 def _in_order(rows: list[CaseRow], specs: Sequence[IndexedSpec]) -> list[CaseRow]:
     """By model in the order of the specs, clean first, then as planned."""
     position = {spec.name: index for index, spec in enumerate(specs)}
-    return sorted(rows, key=lambda row: (position[row.model], row.level is not None))
+    return sorted(rows, key=lambda row: (position[row.model], row.codec != CLEAN))
 
 
 def _model(store: RunStore, spec: IndexedSpec) -> ModelInfo:
@@ -142,6 +144,10 @@ def _codecs(planned: Sequence[Planned]) -> list[CodecInfo]:
             codec = build_codec(case.codec_name, plan.options if plan else None)
         except LossyError:
             continue
+        try:
+            fingerprint = codec.fingerprint()
+        except LossyError:  # its library is not installed; the case said so
+            fingerprint = None
         found[case.label] = CodecInfo(
             label=case.label,
             name=case.codec_name,
@@ -149,14 +155,14 @@ def _codecs(planned: Sequence[Planned]) -> list[CodecInfo]:
             higher_is_more_compressed=codec.levels.higher_is_more_compressed,
             minimum=codec.levels.minimum,
             maximum=codec.levels.maximum,
-            fingerprint=codec.fingerprint(),
+            fingerprint=fingerprint,
         )
     return list(found.values())
 
 
 def build_curves(rows: Sequence[CaseRow]) -> list[Curve]:
     """The primary metric over the measured levels of each (model, codec), in the rows' order."""
-    clean = {row.model: row for row in rows if row.level is None}
+    clean = {row.model: row for row in rows if row.codec == CLEAN}
     curves: dict[tuple[str, str], list[CaseRow]] = {}
     for row in rows:
         if row.level is not None and row.primary in row.metrics:
@@ -172,6 +178,7 @@ def build_curves(rows: Sequence[CaseRow]) -> list[Curve]:
                     level=row.level,
                     case=row.id,
                     bpp=row.bpp,
+                    kbps=row.kbps,
                     psnr=row.psnr,
                     verdict=row.verdict,
                     metric=row.metrics[row.primary],

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_lossy.codecs.base import Levels
-from pytest_lossy.specs.schema import MediaKind, Spec
+from pytest_lossy.specs.schema import MediaKind, Reference, Spec
 
-__all__ = ["CLEAN", "Case", "CodecPlan", "IndexedSpec", "MediaKind", "format_level"]
+__all__ = ["CLEAN", "MIX", "Case", "CodecPlan", "IndexedSpec", "MediaKind", "Mix", "format_level"]
 
 CLEAN = "clean"
 """Label and name of the case without a codec: the reference of every curve."""
+
+
+MIX = "mix"
+"""Label of the cases that judge a mix of levels."""
 
 
 def format_level(level: float) -> str:
@@ -31,10 +36,15 @@ class Case:
     codec_name: str | None = None
     parameter: str | None = None
     level: float | None = None
+    reference: Reference = "labels"
+    mix: str | None = None
+    """The name of a mix of levels, whose label is ``mix``."""
 
     @property
     def name(self) -> str:
         """The last part of the node id."""
+        if self.mix is not None:
+            return f"{MIX}-{self.mix}"
         if self.level is None:
             return CLEAN
         return f"{self.label}-{self.parameter}{format_level(self.level)}"
@@ -47,7 +57,28 @@ class Case:
     @property
     def is_clean(self) -> bool:
         """Whether this is the reference case."""
-        return self.level is None
+        return self.label == CLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A fleet's distribution over codecs and levels, from thresholds.yaml."""
+
+    name: str
+    shares: tuple[tuple[str, float | None, float], ...]
+    """Codec label, level (None for clean) and weight; the weights sum to 1."""
+    line: int
+
+    def case(self, clean: Case) -> Case:
+        """The case that judges this mix for the model of ``clean``."""
+        return Case(clean.model, clean.task, MIX, reference=clean.reference, mix=self.name)
+
+    def parts(self, cases: Sequence[Case]) -> list[tuple[Case, float]] | None:
+        """The cases mixed, of one model, and their weights; None where ``cases`` lack one."""
+        found = {(case.label, case.level): case for case in cases}
+        if any((label, level) not in found for label, level, _ in self.shares):
+            return None
+        return [(found[label, level], weight) for label, level, weight in self.shares]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +106,17 @@ class IndexedSpec:
     plans: tuple[CodecPlan, ...]
     media: MediaKind = "stills"
     """What the data holds: a stream codec meets stills as its intra twin, under that name."""
+    reference: Reference = "labels"
 
     @property
     def clean(self) -> Case:
         """The reference case."""
-        return Case(self.name, self.spec.task, CLEAN)
+        return Case(self.name, self.spec.task, CLEAN, reference=self.reference)
 
     def cases(self, plans: tuple[CodecPlan, ...] | None = None) -> list[Case]:
         """The clean case and then each level of ``plans`` (default: the spec's own)."""
         return [self.clean] + [
-            Case(self.name, self.spec.task, plan.label, plan.codec_name, plan.parameter, level)
+            Case(self.name, self.spec.task, plan.label, plan.codec_name, plan.parameter, level, self.reference)
             for plan in (self.plans if plans is None else plans)
             for level in plan.levels
         ]

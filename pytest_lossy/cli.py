@@ -97,6 +97,23 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _cache(arguments: argparse.Namespace) -> int:
+    from pytest_lossy import cache_command
+    from pytest_lossy.engine.media_cache import DEFAULT_LIMIT_BYTES
+    from pytest_lossy.paths import media_cache_folder
+
+    folder = arguments.folder or media_cache_folder()
+    if arguments.action == "info":
+        print(cache_command.cache_info(folder, DEFAULT_LIMIT_BYTES).text())
+    elif arguments.action == "clear":
+        print(cache_command.clear_cache(folder, older_than_days=arguments.older_than, codec=arguments.codec).text())
+    else:
+        found = cache_command.verify_cache(folder)
+        print(found.text())
+        return 0 if found.sound else 1
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-lossy",
@@ -113,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("results", type=Path, help="a results.json")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)")
     report.set_defaults(run=_report)
+    cache = commands.add_parser("cache", help="look after the cache of encoded media")
+    cache.add_argument("action", choices=("info", "clear", "verify"))
+    cache.add_argument("--folder", type=Path, metavar="DIR", help="default: as --lossy-cache")
+    cache.add_argument("--older-than", type=float, metavar="DAYS", help="clear: only what was not used for so long")
+    cache.add_argument("--codec", metavar="NAME", help="clear: only what this codec encoded")
+    cache.set_defaults(run=_cache)
     return parser
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lossy.cases import Case, CodecPlan, IndexedSpec, format_level
+from pytest_lossy.cases import Case, IndexedSpec, format_level
 from pytest_lossy.errors import LossyError, MissingInputError, ResultsError
 from pytest_lossy.planning import plan_cases, selected_plans
 from pytest_lossy.report.failure import failure_text
@@ -43,7 +43,7 @@ class LossyFile(pytest.File):
 
     def collect(self) -> Iterator[ModelCollector]:
         """The spec's model, if the flags select any of its cases."""
-        if plan_cases(self.spec, self.run.settings):
+        if plan_cases(self.spec, self.run.settings, self.run.plan.thresholds):
             collector: ModelCollector = ModelCollector.from_parent(self, name=self.spec.name)
             yield collector
 
@@ -57,12 +57,12 @@ class ModelCollector(pytest.Collector):
         self.runtime: ModelRuntime | None = None
         self.load_error: LossyError | None = None
         self._explained = False
+        self.codecs = {plan.label: plan for plan in selected_plans(self.spec, self.run.settings)}
 
     def collect(self) -> Iterator[LossyItem]:
         """The model's cases, clean first, then each codec mild to severe."""
-        plans = {plan.label: plan for plan in selected_plans(self.spec, self.run.settings)}
-        for case in plan_cases(self.spec, self.run.settings):
-            item: LossyItem = LossyItem.from_parent(self, name=case.name, case=case, plan=plans.get(case.label))
+        for case in plan_cases(self.spec, self.run.settings, self.run.plan.thresholds):
+            item: LossyItem = LossyItem.from_parent(self, name=case.name, case=case)
             yield item
 
     def setup(self) -> None:
@@ -96,9 +96,9 @@ class ModelCollector(pytest.Collector):
 class LossyItem(pytest.Item):
     """One case."""
 
-    def __init__(self, name: str, parent: ModelCollector, case: Case, plan: CodecPlan | None, **kwargs: Any) -> None:
+    def __init__(self, name: str, parent: ModelCollector, case: Case, **kwargs: Any) -> None:
         super().__init__(name, parent, **kwargs)
-        self.case, self.plan, self.collector = case, plan, parent
+        self.case, self.collector = case, parent
         self.run = parent.run
         self.add_marker(
             pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=_marker_level(case.level))
@@ -128,7 +128,7 @@ class LossyItem(pytest.Item):
         assert runtime is not None, "setup() failed this item otherwise"  # noqa: S101
         failure: LossyError | None = None
         try:
-            row = run_case(self.nodeid, self.case, self.plan, runtime, self.run.case_context())
+            row = run_case(self.nodeid, self.case, self.collector.codecs, runtime, self.run.case_context())
         except LossyError as error:
             failure = error
         except Exception as error:
@@ -192,7 +192,7 @@ def _marker_level(level: float | None) -> int | str | None:
 
 
 def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Regroup cases by model, clean first, after whatever shuffled them; other items keep their order.
+    """Regroup cases by model, clean first and mixes last, after whatever shuffled them; other items keep their order.
 
     The first case's place is kept for all of them: an ordinary test in between would make pytest free the model.
     """
@@ -201,7 +201,9 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
         if isinstance(item, LossyItem):
             models.setdefault(item.case.model, []).append(item)
     grouped: list[pytest.Item] = [
-        item for cases in models.values() for item in sorted(cases, key=lambda item: not item.case.is_clean)
+        item
+        for cases in models.values()
+        for item in sorted(cases, key=lambda item: (not item.case.is_clean, item.case.mix is not None))
     ]
     result: list[pytest.Item] = []
     for item in items:

@@ -115,6 +115,7 @@ class LossyHooks:
         """Called after the last test, or after Ctrl-C; on the controller xdist's workers have ended by then."""
         if self._status is not None:
             self._status.stop()
+        self.run.store_cache_statistics()
         if not self.run.is_controller:
             return
         try:

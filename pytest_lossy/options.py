@@ -14,6 +14,7 @@ DEFAULT_THRESHOLDS = "thresholds.yaml"
 DEFAULT_REPORT = "lossy-report"
 DEFAULT_REPLICATES = 1000
 DEFAULT_SPILL = "2GiB"
+DEFAULT_CACHE_SIZE = "10GiB"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -46,8 +47,30 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="DEVICE",
         help="auto, cpu, cuda or cuda:0, or a list that workers take turns in (default: auto, a GPU where there is one)",
     )
+    group.addoption(
+        "--lossy-reference",
+        metavar="WHAT",
+        help="labels, or clean: label-free, agreement with the model's own prediction for the clean sample (default: as "
+        "the spec says, else labels where the data has them)",
+    )
     group.addoption("--lossy-report", metavar="DIR", help=f"where results go (default: {DEFAULT_REPORT})")
     group.addoption("--lossy-replicates", metavar="B", help=f"bootstrap replicates (default: {DEFAULT_REPLICATES})")
+    group.addoption(
+        "--lossy-cache",
+        metavar="DIR",
+        help="where encoded media are kept between runs (default: the platform's cache folder)",
+    )
+    group.addoption(
+        "--lossy-cache-size",
+        metavar="SIZE",
+        help=f"the least recently used of them are removed beyond this size (default: {DEFAULT_CACHE_SIZE})",
+    )
+    group.addoption(
+        "--lossy-no-cache",
+        action="store_true",
+        default=None,
+        help="encode everything again, and keep nothing",
+    )
     group.addoption(
         "--lossy-spill",
         metavar="SIZE",
@@ -63,11 +86,15 @@ def add_options(parser: pytest.Parser) -> None:
         ("specs", "default of --lossy-specs"),
         ("thresholds", "default of --lossy-thresholds"),
         ("device", "default of --lossy-device"),
+        ("reference", "default of --lossy-reference"),
         ("report", "default of --lossy-report"),
         ("replicates", "default of --lossy-replicates"),
+        ("cache", "default of --lossy-cache"),
+        ("cache_size", "default of --lossy-cache-size"),
         ("spill", "default of --lossy-spill"),
     ):
         parser.addini(f"lossy_{name}", text, type="string", default="")
+    parser.addini("lossy_no_cache", "default of --lossy-no-cache", type="bool", default=False)
     parser.addini("lossy_strict", "default of --lossy-strict", type="bool", default=False)
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
-from pytest_lossy.codecs.registry import CODECS, build_codec, intra_twin
+from pytest_lossy.cases import MIX, Case, CodecPlan, IndexedSpec
+from pytest_lossy.codecs.registry import CODECS, build_codec, intra_twin, needs_clips
+from pytest_lossy.data.registry import DATASETS
 from pytest_lossy.errors import ConfigurationError, LossyError, Problem
 from pytest_lossy.registry import did_you_mean
 from pytest_lossy.settings import ALL, Settings
 from pytest_lossy.specs.index import find_specs, index_specs, plan_codec
+from pytest_lossy.specs.schema import Reference
 from pytest_lossy.tasks.registry import TASKS, known_metrics, task_metrics, task_primary
 from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.rules import Thresholds
@@ -51,7 +53,14 @@ def read_specs(settings: Settings, extra: Iterable[Path], root: Path, *, require
         )
     if not paths and required:
         raise ConfigurationError(f"{settings.specs}: holds no spec (*.yaml); write one there, see the README")
-    return index_specs(paths, root)
+    return [replace(spec, reference=_reference(spec, settings)) for spec in index_specs(paths, root)]
+
+
+def _reference(spec: IndexedSpec, settings: Settings) -> Reference:
+    """As the flag says, else the spec, else labels wherever there may be some."""
+    name = spec.spec.data.name
+    unlabelled = name in DATASETS.builtin and not getattr(DATASETS.load(name), "labelled", True)
+    return settings.reference or spec.spec.reference or ("clean" if unlabelled else "labels")
 
 
 def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
@@ -63,22 +72,30 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
     problems = _unknown_names(settings, specs)
     if problems:
         raise ConfigurationError("\n".join(problems))
-    everything = [case for spec in specs for case in _all_cases(spec, settings)]
     thresholds, warnings = _read_thresholds(settings, specs, root)
+    by_spec = [(spec, _all_cases(spec, settings, thresholds)) for spec in specs]
+    everything = [case for _, cases in by_spec for case in cases]
     dead = thresholds.unmatched(everything)
     messages = [
         f"{rule.place}: matches no case: no {rule.model} / {rule.codec}{f' / {rule.level}' if rule.level else ''}; "
-        "remove the rule or correct it"
+        + ("its codecs must list every level of the mix" if rule.codec == MIX else "remove the rule or correct it")
         for rule in dead
     ]
+    for name in settings.codecs:
+        stills = [spec.name for spec in specs if spec.media == "stills"]
+        if name in CODECS and needs_clips(name) and stills:
+            warnings.append(f"--lossy-codec={name} is for clips and was not run on the stills of {', '.join(stills)}")
     if settings.strict and messages:
         raise ConfigurationError("\n".join(messages))
     clashes: list[Problem] = []
-    for case in everything:
-        if case.task in TASKS.builtin:
-            metrics = [metric.name for metric in task_metrics(case.task)]
+    for spec, cases in by_spec:
+        if spec.spec.task not in TASKS.builtin:
+            continue
+        metrics = task_metrics(spec.spec.task, clips=spec.media == "clips", label_free=spec.reference == "clean")
+        directions = {metric.name: metric.higher_is_better for metric in metrics}
+        for case in cases:
             try:
-                thresholds.gates_for(case, task_primary(case.task), metrics)
+                thresholds.gates_for(case, task_primary(case.task), directions)
             except ConfigurationError as error:
                 clashes += error.problems
     if clashes:
@@ -86,14 +103,14 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
     return Plan(tuple(specs), thresholds, tuple(warnings + messages))
 
 
-def plan_cases(spec: IndexedSpec, settings: Settings) -> list[Case]:
-    """The cases of one spec that the flags select; empty where they select none."""
+def plan_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
+    """The cases of one spec that the flags select, with the mixes of their levels; empty where they select none."""
     if settings.models and not any(fnmatch.fnmatchcase(spec.name, pattern) for pattern in settings.models):
         return []
     if settings.tasks and spec.spec.task not in settings.tasks:
         return []
     plans = selected_plans(spec, settings)
-    return spec.cases(plans) if plans else []
+    return _with_mixes(spec.cases(plans), thresholds) if plans else []
 
 
 def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ...]:
@@ -106,8 +123,8 @@ def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ..
         for label in dict.fromkeys(_label_for(name, spec) for name in settings.codecs):
             if label in own:
                 chosen.append(own[label])
-            elif label in CODECS:
-                chosen.append(plan_codec(label, label, build_codec(label)))
+            elif label in CODECS and not (spec.media == "stills" and needs_clips(label)):
+                chosen.append(plan_codec(label, label, build_codec(label), {}))
     overrides: dict[str, list[float]] = {}
     for choice in settings.levels:  # repeated flags for one codec add up
         overrides.setdefault(_label_for(choice.label, spec), []).extend(choice.levels)
@@ -123,12 +140,16 @@ def _label_for(name: str, spec: IndexedSpec) -> str:
     """The label that a name on the command line means for a spec: a stream codec meets stills as its intra twin."""
     if spec.media == "clips" or name not in CODECS or any(plan.label == name for plan in spec.plans):
         return name
-    return intra_twin(name) or name
+    return name if needs_clips(name) else intra_twin(name) or name
 
 
-def _all_cases(spec: IndexedSpec, settings: Settings) -> list[Case]:
+def _all_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
     """Every case that the spec lists or that the flags add, before narrowing."""
-    return list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))]))
+    return _with_mixes(list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))])), thresholds)
+
+
+def _with_mixes(cases: list[Case], thresholds: Thresholds) -> list[Case]:
+    return [*cases, *thresholds.mix_cases(cases)]
 
 
 def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:

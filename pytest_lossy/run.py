@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.cases import Case, IndexedSpec
+from pytest_lossy.errors import ResultsError
 from pytest_lossy.planning import Plan, plan_cases, plan_run, read_specs
 from pytest_lossy.results.document import ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_lossy.engine.casework import CaseContext
+    from pytest_lossy.engine.media_cache import MediaCache
     from pytest_lossy.engine.runtime import RuntimeOptions
 
 __all__ = ["Run"]
@@ -48,6 +51,7 @@ class Run:
         self._specs = {spec.path: spec for spec in plan.specs}
         self._published: list[tuple[str, Path]] = []
         self._progress: Any = None
+        self._cache: MediaCache | None = None
 
     @classmethod
     def on_controller(cls, config: pytest.Config, named: Sequence[Path], *, required: bool) -> Run:
@@ -139,7 +143,7 @@ class Run:
             self._case_table = {
                 (case.model, case.name): (spec, case)
                 for spec in self.plan.specs
-                for case in plan_cases(spec, self.settings)
+                for case in plan_cases(spec, self.settings, self.plan.thresholds)
             }
         return self._case_table
 
@@ -172,12 +176,29 @@ class Run:
             samples=self.settings.samples,
             spill=self.spill,
             spill_bytes=self.settings.spill_bytes // workers,
+            cache=self._media_cache(),
         )
+
+    def _media_cache(self) -> MediaCache | None:
+        """The cache of encoded media, one per process."""
+        if self.settings.cache is None:
+            return None
+        if self._cache is None:
+            from pytest_lossy.engine.media_cache import MediaCache
+
+            self._cache = MediaCache(self.settings.cache, self.settings.cache_bytes)
+        return self._cache
+
+    def store_cache_statistics(self) -> None:
+        """Note what this process read from the cache and wrote to it, for the controller to add up."""
+        if self._cache is not None:
+            with contextlib.suppress(ResultsError):
+                self.store.write_cache_statistics(self.worker or "main", self._cache.statistics)
 
     def header_lines(self) -> list[str]:
         """What the terminal says before collection."""
-        chosen = [spec for spec in self.plan.specs if plan_cases(spec, self.settings)]
-        cases = sum(len(plan_cases(spec, self.settings)) for spec in chosen)
+        chosen = [spec for spec in self.plan.specs if plan_cases(spec, self.settings, self.plan.thresholds)]
+        cases = sum(len(plan_cases(spec, self.settings, self.plan.thresholds)) for spec in chosen)
         gates = self.plan.thresholds.file or "no thresholds"
         smoke = f", smoke run of {self.settings.samples} samples" if self.settings.samples else ""
         return [f"lossy: {len(chosen)} models, {cases} cases, gates from {gates}{smoke}"]

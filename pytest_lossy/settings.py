@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.options import (
+    DEFAULT_CACHE_SIZE,
     DEFAULT_REPLICATES,
     DEFAULT_REPORT,
     DEFAULT_SPECS,
     DEFAULT_SPILL,
     DEFAULT_THRESHOLDS,
 )
+from pytest_lossy.paths import media_cache_folder
 
 if TYPE_CHECKING:
     import pytest
+
+    from pytest_lossy.specs.schema import Reference
 
 __all__ = ["ALL", "LevelChoice", "Settings", "SettingsError", "parse_settings"]
 
@@ -55,8 +59,13 @@ class Settings:
     thresholds_given: bool
     samples: int | None
     device: tuple[str, ...]
+    reference: Reference | None
+    """``clean`` for label-free mode; None for what the specs say."""
     report: Path
     replicates: int
+    cache: Path | None
+    """Where encoded media are kept; None for nowhere."""
+    cache_bytes: int
     spill_bytes: int
     """Disk for decoded sources, over all workers; 0 decodes each time."""
     strict: bool
@@ -64,8 +73,8 @@ class Settings:
     def serialise(self) -> dict[str, Any]:
         """Exact builtins, to cross a process."""
         data = asdict(self)
-        for name in ("specs", "thresholds", "report"):
-            data[name] = str(data[name])
+        for name in ("specs", "thresholds", "report", "cache"):
+            data[name] = str(data[name]) if data[name] is not None else None
         data["levels"] = [[choice.label, list(choice.levels)] for choice in self.levels]
         for name in ("codecs", "models", "tasks", "device"):
             data[name] = list(data[name])
@@ -75,8 +84,8 @@ class Settings:
     def deserialise(cls, data: Mapping[str, Any]) -> Settings:
         """The inverse of :meth:`serialise`."""
         fields = dict(data)
-        for name in ("specs", "thresholds", "report"):
-            fields[name] = Path(fields[name])
+        for name in ("specs", "thresholds", "report", "cache"):
+            fields[name] = Path(fields[name]) if fields[name] is not None else None
         fields["levels"] = tuple(LevelChoice(label, tuple(levels)) for label, levels in fields["levels"])
         for name in ("codecs", "models", "tasks", "device"):
             fields[name] = tuple(fields[name])
@@ -101,8 +110,11 @@ def parse_settings(config: pytest.Config) -> Settings:
         thresholds_given=reader.given("thresholds"),
         samples=reader.whole("samples", None, minimum=1),
         device=reader.devices(),
+        reference=reader.reference(),
         report=reader.path("report", DEFAULT_REPORT),
         replicates=reader.whole("replicates", DEFAULT_REPLICATES, minimum=100) or DEFAULT_REPLICATES,
+        cache=reader.cache(),
+        cache_bytes=reader.size("cache_size", DEFAULT_CACHE_SIZE),
         spill_bytes=reader.size("spill", DEFAULT_SPILL),
         strict=bool(config.getoption("lossy_strict") or config.getini("lossy_strict")),
     )
@@ -130,7 +142,7 @@ class _Reader:
         """The text of a value and where it comes from; empty text where it is not set."""
         flag = self.config.getoption(f"lossy_{name}", None)
         if flag is not None:
-            return str(flag), f"--lossy-{name}"
+            return str(flag), f"--lossy-{name.replace('_', '-')}"
         ini = self.config.getini(f"lossy_{name}") if name != "samples" else ""
         return str(ini), f"lossy_{name} (ini)"
 
@@ -149,6 +161,11 @@ class _Reader:
             self.problems.append(f"{origin}: holds a null character; write a path")
             return self.config.rootpath
         return Path(self.config.rootpath, path)
+
+    def cache(self) -> Path | None:
+        if self.config.getoption("lossy_no_cache") or self.config.getini("lossy_no_cache"):
+            return None
+        return self.path("cache", str(media_cache_folder()))
 
     def whole(self, name: str, default: int | None, minimum: int) -> int | None:
         text, origin = self.raw(name)
@@ -178,6 +195,13 @@ class _Reader:
             if not _DEVICE.fullmatch(name):
                 self.problems.append(f"{origin}: unknown device '{name}'; write auto, cpu, cuda or cuda:N")
         return names
+
+    def reference(self) -> Reference | None:
+        text, origin = self.raw("reference")
+        choices: dict[str, Reference | None] = {"": None, "labels": "labels", "clean": "clean"}
+        if text.strip() not in choices:
+            self.problems.append(f"{origin}: unknown reference '{text}'; write labels or clean")
+        return choices.get(text.strip())
 
     def levels(self) -> tuple[LevelChoice, ...]:
         choices = []

@@ -67,7 +67,12 @@ def unit_notes(groups: Sequence[str | None]) -> list[str]:
 
 
 def compare(
-    case: Replicates, clean: Replicates | None, *, higher_is_better: Mapping[str, bool], confidence: float
+    case: Replicates,
+    clean: Replicates | None,
+    *,
+    higher_is_better: Mapping[str, bool],
+    confidence: float,
+    retention: bool = True,
 ) -> dict[str, MetricValue]:
     """Intervals of a case's metrics and, against ``clean``, of its retention and loss.
 
@@ -76,11 +81,16 @@ def compare(
         clean: what was measured without, on the same samples; None for the clean case itself.
         higher_is_better: of each aggregate metric; slices such as ``miou[road]`` follow their metric.
         confidence: two-sided.
+        retention: False in label-free mode, where metrics are agreement and only their difference to clean is given.
     """
-    return {
+    found = {
         name: _one(name, case, clean, higher_is_better[name.partition("[")[0].partition("{")[0]], confidence)
         for name in case.point
     }
+    if retention:
+        return found
+    nothing = {"retention": None, "retention_low": None, "retention_high": None}
+    return {name: value.model_copy(update=nothing) for name, value in found.items()}
 
 
 def _one(

@@ -6,13 +6,24 @@ A codec works on 8-bit RGB at the source's own resolution and frame rate, before
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Codec", "Encoded", "Levels", "Media", "RoundTrip", "UInt8Array", "round_trip"]
+__all__ = [
+    "Codec",
+    "Encoded",
+    "Levels",
+    "Media",
+    "RoundTrip",
+    "UInt8Array",
+    "decode_lifted",
+    "encode_lifted",
+    "round_trip",
+]
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -66,7 +77,11 @@ class Encoded:
 
 @runtime_checkable
 class Codec(Protocol):
-    """A lossy round trip. Instances are immutable, thread-safe and cheap to build; options are fixed on the instance."""
+    """A lossy round trip. Instances are immutable, thread-safe and cheap to build; options are fixed on the instance.
+
+    A stream codec may name in ``intra`` the registry's codec that compresses a still as it compresses one frame. A codec may
+    have ``cached = False``: what it encodes is not worth, or not safe, to keep in the cache of encoded media.
+    """
 
     @property
     def name(self) -> str:
@@ -116,19 +131,31 @@ def round_trip(codec: Codec, media: UInt8Array, level: float, *, fps: float | No
         level: value of the codec's quality parameter.
         fps: frames per second of a clip, where known.
     """
-    is_clip = media.ndim == 4
+    parts = encode_lifted(codec, media, level, fps=fps)
+    return RoundTrip(
+        decode_lifted(codec, parts, is_clip=media.ndim == 4),
+        sum(part.payload_bits for part in parts),
+        sum(part.header_bits for part in parts),
+    )
+
+
+def encode_lifted(
+    codec: Codec, media: UInt8Array, level: float, *, fps: float | None = None
+) -> tuple[Encoded, ...]:
+    """Encode ``media``: one part per frame of a clip under an image codec, else a single part."""
+    if codec.media is Media.IMAGE and media.ndim == 4:
+        return tuple(codec.encode(frame, level) for frame in media)
+    if codec.media is Media.CLIP and media.ndim == 3:
+        return (codec.encode(media[None], level, fps=fps),)
+    return (codec.encode(media, level, fps=fps),)
+
+
+def decode_lifted(codec: Codec, parts: Sequence[Encoded], *, is_clip: bool) -> UInt8Array:
+    """The inverse of :func:`encode_lifted`: (T, H, W, 3) where ``is_clip``, else (H, W, 3)."""
     if codec.media is Media.IMAGE and is_clip:
-        frames = [round_trip(codec, frame, level) for frame in media]
-        return RoundTrip(
-            np.stack([frame.media for frame in frames]),
-            sum(frame.payload_bits for frame in frames),
-            sum(frame.header_bits for frame in frames),
-        )
-    if codec.media is Media.CLIP and not is_clip:
-        encoded = codec.encode(media[None], level, fps=fps)
-        return RoundTrip(codec.decode(encoded)[0], encoded.payload_bits, encoded.header_bits)
-    encoded = codec.encode(media, level, fps=fps)
-    return RoundTrip(codec.decode(encoded), encoded.payload_bits, encoded.header_bits)
+        return np.stack([codec.decode(part) for part in parts])
+    decoded = codec.decode(parts[0])
+    return decoded[0] if codec.media is Media.CLIP and not is_clip else decoded
 
 
 def describe_options(options: Any) -> str:

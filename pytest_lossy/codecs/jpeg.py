@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import PIL
 from PIL import Image, ImageFile, features
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pytest_lossy.codecs.base import Encoded, Levels, Media, UInt8Array, describe_options
+from pytest_lossy.codecs.jpeg_tables import Tables, checked_tables, named_tables, tables_digest
+from pytest_lossy.codecs.still import check_still
 from pytest_lossy.errors import CodecError
 
 __all__ = ["JpegCodec", "JpegOptions", "entropy_coded_bytes"]
@@ -35,16 +37,29 @@ class JpegOptions(BaseModel):
     """Several scans of increasing detail instead of one; the decoded pixels stay the same."""
     optimize: bool = False
     """Huffman tables fitted to the image: fewer bytes, the same pixels."""
+    qtables: Annotated[str | Tables | None, BeforeValidator(checked_tables)] = None
+    """Quantisation tables at q50 instead of the IJG's: the name of one of Pillow's presets (``web_high``; its tables
+    alone, not its subsampling), or one or two tables (luma, chroma) of 64 whole numbers 1..255, row by row, each row
+    from low to high horizontal frequency (not JPEG's zigzag). One table serves all components."""
 
 
 class JpegCodec:
-    """Baseline or progressive JPEG; the level is the quality q, 1 (worst) to 100 (best), of the IJG scale."""
+    """Baseline or progressive JPEG; the level is the quality q, 1 (worst) to 100 (best), of the IJG scale.
+
+    Custom tables are scaled by the level as libjpeg scales its own (``jpeg_quality_scaling``): an entry becomes
+    (entry * percentage + 50) // 100 within 1..255, where the percentage is 5000 // q below 50 and 200 - 2 q from there
+    on. So q50 uses them as given, and at q100 every entry is 1.
+
+    Colour: YCbCr of BT.601, full range (JFIF), 8 bits.
+    """
 
     Options = JpegOptions
     name = "jpeg"
     parameter = "q"
     levels = Levels(minimum=1, maximum=100, default=(95, 75, 50, 30, 15, 10, 5), higher_is_more_compressed=False)
     media = Media.IMAGE
+    cached = False
+    """Encoding takes half a millisecond a picture, and a cache entry would push out those that took a second."""
 
     def __init__(self, options: JpegOptions | None = None) -> None:
         self.options = options or JpegOptions()
@@ -55,13 +70,7 @@ class JpegCodec:
         Raises:
             CodecError: the level is out of range or a side is longer than JPEG can store.
         """
-        problem = self.levels.problem(level)
-        if problem:
-            raise CodecError(f"jpeg: {problem}")
-        if media.ndim != 3 or media.shape[2] != 3 or media.dtype != np.uint8 or 0 in media.shape:
-            raise CodecError(f"jpeg: needs uint8 (H, W, 3), got {media.dtype} {media.shape}")
-        if max(media.shape[:2]) > MAX_SIDE:
-            raise CodecError(f"jpeg: {media.shape[1]}x{media.shape[0]} is larger than {MAX_SIDE} pixels a side")
+        check_still(self, media, level, max_side=MAX_SIDE)
         try:
             data = self._file(media, int(level))
         except OSError:
@@ -86,6 +95,7 @@ class JpegCodec:
             stream,
             format="JPEG",
             quality=quality,
+            qtables=None if self.options.qtables is None else named_tables(self.options.qtables),
             subsampling=self.options.subsampling,
             progressive=self.options.progressive,
             optimize=self.options.optimize,
@@ -100,7 +110,10 @@ class JpegCodec:
     def fingerprint(self) -> str:
         """Library versions and every option."""
         turbo = features.version("libjpeg_turbo") or features.version("jpg")
-        return f"jpeg(pillow={PIL.__version__},libjpeg-turbo={turbo},{describe_options(self.options)})"
+        options = self.options
+        if options.qtables is not None:
+            options = options.model_copy(update={"qtables": tables_digest(options.qtables)})
+        return f"jpeg(pillow={PIL.__version__},libjpeg-turbo={turbo},{describe_options(options)})"
 
 
 def entropy_coded_bytes(data: bytes) -> int:

@@ -45,7 +45,8 @@ class Sample:
     tags: tuple[str, ...] = ()
     """User's slices, such as ``("night", "camera-3")``."""
     frame: int | None = None
-    """The labelled frame of a clip; None where the target describes the whole medium."""
+    """The labelled frame of a clip. None where the target describes the whole medium, or is a list with a target per frame
+    (None where a frame has none) for a task on images."""
     source: SourceInfo | None = None
 
 
@@ -53,7 +54,9 @@ class Sample:
 class Dataset(Protocol):
     """A sequence of samples. Listing (``len``, ``sample_id``, ``group``) must not decode anything.
 
-    ``load`` is called from several threads at once.
+    ``load`` is called from several threads at once. A data set may have ``labelled = False``: it has no targets, and only
+    label-free mode can use it. A registered class may say what it holds by ``media = "clips"`` (default ``"stills"``), or
+    by a static method ``media_of(options)`` where its options decide.
     """
 
     @property

@@ -40,6 +40,7 @@ class Kinetics(LabelledClips):
     """Clips whose class is their folder. The independent unit is the video that a clip was cut from."""
 
     Options = KineticsOptions
+    media = "clips"
 
     def __init__(self, options: KineticsOptions, base: Path) -> None:
         root = from_spec(base, options.root)

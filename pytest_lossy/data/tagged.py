@@ -79,6 +79,7 @@ class TaggedDataset:
                 f"{did_you_mean(unknown[0], sorted(ids)[:2000])}"
             )
         self.name, self.classes = dataset.name, dataset.classes
+        self.labelled: bool = getattr(dataset, "labelled", True)
         self.notes: tuple[str, ...] = tuple(getattr(dataset, "notes", ()))
 
     def __len__(self) -> int:

@@ -38,6 +38,7 @@ class Ucf101(LabelledClips):
     """One split. The independent unit is the group: clips of one group were cut from one video."""
 
     Options = Ucf101Options
+    media = "clips"
 
     def __init__(self, options: Ucf101Options, base: Path) -> None:
         root, split = from_spec(base, options.root), from_spec(base, options.split)

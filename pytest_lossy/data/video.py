@@ -20,7 +20,7 @@ from pytest_lossy.data.clip_file import check_clip, read_clip
 from pytest_lossy.data.listing import Entry, MediaListing, require_files
 from pytest_lossy.errors import DataError
 
-__all__ = ["ClipOptions", "LabelledClips", "VideoFile", "frames_needed", "sample_frames"]
+__all__ = ["ClipOptions", "LabelledClips", "VideoFile", "choose_window", "frames_needed", "sample_frames"]
 
 Sampling = Literal["uniform", "dense", "strided"]
 
@@ -177,7 +177,7 @@ class LabelledClips(MediaListing[ClipLabel]):
         path, label = entry.media, entry.label
 
         def window(total: int, pixels: int) -> tuple[int, int]:
-            return _window(path, options, label.part, total, pixels)
+            return choose_window(path, options, label.part, total, pixels)
 
         clip = read_clip(path, window)
         context: dict[str, object] = {
@@ -189,7 +189,7 @@ class LabelledClips(MediaListing[ClipLabel]):
         return Sample(entry.id, clip.frames, target, context=context, group=entry.group, source=clip.source)
 
 
-def _window(path: Path, options: ClipOptions, part: int, total: int, pixels: int) -> tuple[int, int]:
+def choose_window(path: Path, options: ClipOptions, part: int, total: int, pixels: int) -> tuple[int, int]:
     """First frame of a sample, and the one after its last."""
     start, stop = (number * total // options.clips for number in (part, part + 1))
     if stop == start:

@@ -7,24 +7,24 @@ result depends on order. A process that dies while it computes leaves a mark, an
 from __future__ import annotations
 
 import math
+import operator
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
+from pytest_lossy.analysis.mixing import mix_replicates
 from pytest_lossy.analysis.slices import tagged_reduce
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.engine.measured_row import bits_per_pixel, identity, measured_row
 from pytest_lossy.engine.runtime import ModelRuntime
 from pytest_lossy.errors import LossyError
-from pytest_lossy.results.document import CaseRow
+from pytest_lossy.results.document import CaseRow, MetricValue
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.store import RunStore
-from pytest_lossy.tasks.base import Task
 from pytest_lossy.thresholds.rules import Thresholds
 from pytest_lossy.thresholds.verdicts import case_verdict, judge, outcome
 
@@ -54,13 +54,15 @@ class CaseContext:
     progress: ProgressOfCase | None = None
 
 
-def run_case(node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRuntime, context: CaseContext) -> CaseRow:
+def run_case(
+    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: ModelRuntime, context: CaseContext
+) -> CaseRow:
     """Evaluate and judge one case.
 
     Args:
         node_id: of the pytest item.
         case: what to evaluate.
-        plan: the case's codec; None for clean.
+        plans: the model's codecs by label.
         runtime: the loaded model.
         context: the run.
 
@@ -68,7 +70,9 @@ def run_case(node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRun
         CaseFailureError: nothing could be measured, or the gates name metrics that do not exist.
     """
     started = time.perf_counter()
-    codec = build_codec(plan.codec_name, plan.options) if plan else None
+    if case.mix is not None:
+        return _run_mix(node_id, case, plans, runtime, context)
+    codec = _codec(case, plans)
     evidence = _evidence(case, codec, runtime, context, own=True)
     if case.is_clean:
         measured = clean = _measure(evidence, runtime, context)
@@ -76,13 +80,83 @@ def run_case(node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRun
     else:
         measured = _measure(evidence, runtime, context)
         clean = _clean(runtime, context, evidence)
-    metrics = compare(
+    metrics = _compared(case, measured, None if case.is_clean else clean, runtime, context)
+    return measured_row(
+        node_id,
+        case,
+        evidence,
+        runtime.task,
+        **_judged(case, metrics, runtime, context),
+        units=measured.units,
+        seconds=round(time.perf_counter() - started, 3),
+        fingerprint=codec.fingerprint() if codec else None,
+        worker=context.worker,
+    )
+
+
+def _run_mix(
+    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: ModelRuntime, context: CaseContext
+) -> CaseRow:
+    """Judge a fleet's mix of levels from the evidence of those levels; nothing is inferred that they did not need."""
+    started = time.perf_counter()
+    mix = context.thresholds.mix(case.mix or "")
+    parts = mix.parts(runtime.spec.cases(tuple(plans.values())))
+    if parts is None:
+        raise CaseFailureError(f"{context.thresholds.file}:{mix.line}: mix '{mix.name}' has levels that are not run")
+    found = [_evidence(part, _codec(part, plans), runtime, context, own=False) for part, _ in parts]
+    clean = _clean(runtime, context, found[0])
+    measured = [
+        clean if part.is_clean else _measure(evidence, runtime, context)
+        for (part, _), evidence in zip(parts, found, strict=True)
+    ]
+    shares = [share for _, share in parts]
+    mixed = mix_replicates(list(zip(measured, shares, strict=True)))
+    metrics = _compared(case, mixed, clean, runtime, context)
+    rates = [
+        0.0 if part.is_clean else bits_per_pixel(evidence) for (part, _), evidence in zip(parts, found, strict=True)
+    ]
+    return CaseRow.model_validate(
+        {
+            **identity(node_id, case),
+            "samples": len(found[0]),
+            "bpp": None if any(part.is_clean for part, _ in parts) else math.fsum(map(operator.mul, shares, rates)),
+            "shares": {part.name: share for part, share in parts},
+            "notes": unit_notes(found[0].groups),
+            **_judged(case, metrics, runtime, context),
+            "units": mixed.units,
+            "seconds": round(time.perf_counter() - started, 3),
+            "worker": context.worker,
+        }
+    )
+
+
+def _codec(case: Case, plans: Mapping[str, CodecPlan]) -> Codec | None:
+    plan = plans.get(case.label)
+    return build_codec(plan.codec_name, plan.options) if plan else None
+
+
+def _compared(
+    case: Case, measured: Replicates, clean: Replicates | None, runtime: ModelRuntime, context: CaseContext
+) -> dict[str, MetricValue]:
+    return compare(
         measured,
-        None if case.is_clean else clean,
+        clean,
         higher_is_better=runtime.higher_is_better(),
         confidence=context.thresholds.defaults.confidence,
+        retention=case.reference == "labels",
     )
-    gates = context.thresholds.gates_for(case, runtime.task.primary, [metric.name for metric in runtime.task.metrics])
+
+
+def _judged(
+    case: Case, metrics: Mapping[str, MetricValue], runtime: ModelRuntime, context: CaseContext
+) -> dict[str, object]:
+    """Metrics, gates, verdict and outcome of a row.
+
+    Raises:
+        CaseFailureError: a gate names a metric that this data does not have.
+        ConfigurationError: gates contradict each other, or do not fit their metric.
+    """
+    gates = context.thresholds.gates_for(case, runtime.task.primary, runtime.higher_is_better())
     unknown = [gate for gate in gates if gate.metric not in metrics]
     if unknown:
         gate = unknown[0]
@@ -90,22 +164,14 @@ def run_case(node_id: str, case: Case, plan: CodecPlan | None, runtime: ModelRun
             f"{gate.file}:{gate.line}: gates '{gate.metric}', which this data does not have (it has "
             f"{', '.join(sorted(metrics)[:12])}, ...); correct the rule"
         )
-    judged = [judge(gate, metrics[gate.metric]) for gate in gates]
-    return _row(
-        node_id,
-        case,
-        evidence,
-        runtime.task,
-        primary=runtime.task.primary,
-        metrics=metrics,
-        gates=judged,
-        verdict=case_verdict(judged),
-        outcome=outcome(judged, context.thresholds.defaults.inconclusive, strict=context.strict),
-        units=measured.units,
-        seconds=round(time.perf_counter() - started, 3),
-        fingerprint=codec.fingerprint() if codec else None,
-        worker=context.worker,
-    )
+    judged = [judge(gate, metrics[gate.metric], reference=case.reference) for gate in gates]
+    return {
+        "primary": runtime.task.primary,
+        "metrics": metrics,
+        "gates": judged,
+        "verdict": case_verdict(judged),
+        "outcome": outcome(judged, context.thresholds.defaults.inconclusive, strict=context.strict),
+    }
 
 
 def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, context: CaseContext) -> CaseRow:
@@ -117,7 +183,7 @@ def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, c
         higher_is_better=runtime.higher_is_better(),
         confidence=context.thresholds.defaults.confidence,
     )
-    return _row(
+    return measured_row(
         node_id,
         runtime.spec.clean,
         evidence,
@@ -188,44 +254,3 @@ def _measure(evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext
     return measure(
         tagged_reduce(runtime.task.reduce, evidence.evidence, evidence.tags), evidence.groups, context.replicates
     )
-
-
-def _row(node_id: str, case: Case, evidence: CaseEvidence, task: Task, **fields: object) -> CaseRow:
-    """Common columns of a measured case."""
-    notes = getattr(task, "notes", None)
-    task_notes = notes(evidence.evidence) if notes is not None else ()
-    bits = sum(cost.payload_bits for cost in evidence.costs)
-    headers = sum(cost.header_bits for cost in evidence.costs)
-    pixels = sum(cost.pixels for cost in evidence.costs)
-    return CaseRow.model_validate(
-        {
-            "id": node_id,
-            "model": case.model,
-            "task": case.task,
-            "codec": case.label,
-            "codec_name": case.codec_name,
-            "parameter": case.parameter,
-            "level": case.level,
-            "bpp": None if case.is_clean else bits / pixels,
-            "header_share": None if case.is_clean or not bits else headers / bits,
-            "psnr": None
-            if case.is_clean
-            else mean_psnr([cost.squared_error for cost in evidence.costs], [cost.pixels for cost in evidence.costs]),
-            "samples": len(evidence),
-            "batch_size": evidence.meta.get("batch_size"),
-            "notes": [*evidence.meta.get("notes", []), *unit_notes(evidence.groups), *task_notes],
-            **fields,
-        }
-    )
-
-
-def mean_psnr(squared_errors: Sequence[int], pixels: Sequence[int]) -> float | None:
-    """Mean over samples of the PSNR in dB over three 8-bit channels; None where one is infinite.
-
-    The squared error is pooled over a sample's frames: 10 log10(255^2 / MSE).
-    """
-    errors = np.asarray(squared_errors, dtype=np.float64) / (3 * np.asarray(pixels, dtype=np.float64))
-    if not len(errors) or not errors.all():
-        return None
-    decibels = 10 * np.log10(255.0**2 / errors)
-    return float(math.fsum(decibels.tolist()) / len(decibels))

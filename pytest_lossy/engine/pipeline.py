@@ -1,44 +1,52 @@
 """The evaluation of one case: decode, codec, inference and scoring of batches, overlapped, in bounded memory.
 
 Each thread takes whole batches through all stages, so that one batch's codec work runs beside another's inference; what
-may run inference at once is limited by a semaphore. Batches are cut from the data set's order: how many threads or
-workers there are never changes what the network sees together.
+may run inference at once is limited. Batches are cut from the data set's order: how many threads or workers there are
+never changes what the network sees together.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from pytest_lossy.codecs.base import Codec, UInt8Array, round_trip
+from pytest_lossy.codecs.base import Codec, UInt8Array
 from pytest_lossy.data.base import Sample
-from pytest_lossy.engine.sources import LoadedSample, SourceStore
-from pytest_lossy.errors import CodecError, DataError, LossyError, ModelError
+from pytest_lossy.engine.compression import compress
+from pytest_lossy.engine.inference import Inference
+from pytest_lossy.engine.media_cache import MediaCache
+from pytest_lossy.engine.references import ReferenceStore
+from pytest_lossy.engine.sources import SourceStore
+from pytest_lossy.engine.views import View, view_of
+from pytest_lossy.errors import DataError, LossyError, ModelError
 from pytest_lossy.models.base import Model, Prediction
 from pytest_lossy.results.evidence import CaseEvidence, SampleCost
+from pytest_lossy.tasks.agreement import CleanPrediction
 from pytest_lossy.tasks.base import Evidence, Task
 from pytest_lossy.usercode import explain_exception
 
-__all__ = ["Pipeline", "squared_error"]
+__all__ = ["Pipeline"]
 
 Progress = Callable[[int, int], None]
 """Called with samples done and samples in all."""
+
+Predictions = Mapping[int | None, Prediction]
+"""By frame; None for the whole medium."""
 
 _POLL_SECONDS = 0.25  # how soon Ctrl-C is noticed while batches run
 
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """What is kept of one sample."""
+    """What is kept of one sample, or of one frame of it."""
 
-    sample_id: str
+    row_id: str
     group: str | None
     tags: tuple[str, ...]
     evidence: Evidence
@@ -54,9 +62,11 @@ class Pipeline:
         task: how predictions are scored.
         sources: the samples.
         indices: which samples, in the data set's order.
-        batch_size: samples per call of ``model.predict``.
+        batch_size: samples in a batch, and inputs per call of ``model.predict``.
         threads: batches in flight.
         concurrent_inference: how many of them may be in ``model.predict`` at once.
+        references: label-free mode, in which the clean prediction is the target; None to score against labels.
+        cache: of encoded media; None to encode each time.
     """
 
     def __init__(
@@ -69,13 +79,13 @@ class Pipeline:
         batch_size: int,
         threads: int,
         concurrent_inference: int,
+        references: ReferenceStore | None = None,
+        cache: MediaCache | None = None,
     ) -> None:
-        self._model, self._task, self._sources = model, task, sources
+        self._task, self._sources, self._references, self._cache = task, sources, references, cache
         self._indices = tuple(indices)
         self._batch_size, self._threads = batch_size, threads
-        self._slots = threading.Semaphore(concurrent_inference)
-        self._fitting = batch_size
-        """The batch size that fits GPU memory, lowered when one did not."""
+        self._inference = Inference(model, batch_size, concurrent_inference)
 
     def evaluate(self, codec: Codec | None, level: float | None, progress: Progress | None = None) -> CaseEvidence:
         """Evaluate every sample once.
@@ -100,82 +110,100 @@ class Pipeline:
         try:
             futures = [pool.submit(run, batch) for batch in batches]
             _follow(futures, [len(batch) for batch in batches], progress)
-            scored = [sample for future in futures for sample in future.result()]
+            scored = [row for future in futures for row in future.result()]
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-        notes = []
-        if self._fitting < self._batch_size:
-            notes.append(f"GPU memory ran out: batches of {self._fitting} instead of {self._batch_size}")
         return CaseEvidence(
-            ids=tuple(sample.sample_id for sample in scored),
-            groups=tuple(sample.group for sample in scored),
-            tags=tuple(sample.tags for sample in scored) if any(sample.tags for sample in scored) else (),
-            evidence=tuple(sample.evidence for sample in scored),
-            costs=tuple(sample.cost for sample in scored),
+            ids=tuple(row.row_id for row in scored),
+            groups=tuple(row.group for row in scored),
+            tags=tuple(row.tags for row in scored) if any(row.tags for row in scored) else (),
+            evidence=tuple(row.evidence for row in scored),
+            costs=tuple(row.cost for row in scored),
             meta={
-                "batch_size": self._fitting,
-                "notes": notes,
-                "sources": dict(Counter(sample.source for sample in scored)),
+                "batch_size": self._inference.fitting,
+                "notes": self._inference.notes(),
+                "sources": dict(Counter(row.source for row in scored if row.cost.pixels)),
             },
         )
 
     def _batch(self, indices: Sequence[int], codec: Codec | None, level: float | None) -> list[_Scored]:
         loaded = [self._sources.load(index) for index in indices]
-        media, costs = [], []
-        for one in loaded:
-            seen, cost = _compress(one, codec, level)
-            media.append(seen)
-            costs.append(cost)
-        samples = [one.sample for one in loaded]
-        with self._slots:
-            predictions = self._predict(media, samples)
+        seen = [compress(one, codec, level, self._cache) for one in loaded]
+        labelled = self._references is None
+        views = [view_of(one.sample, self._task, labelled=labelled) for one in loaded]
+        predictions = self._predict(views, [media for media, _ in seen])
+        if self._references is None:
+            targets: Sequence[Predictions | None] = [None] * len(views)
+        elif codec is None:
+            self._keep(self._references, indices, predictions)
+            targets = predictions
+        else:
+            targets = self._clean_predictions(self._references, indices, views)
         return [
-            _Scored(
-                sample.id, sample.group, tuple(sample.tags), self._score(prediction, sample), cost, _source_kind(sample)
-            )
-            for sample, prediction, cost in zip(samples, predictions, costs, strict=True)
+            row
+            for view, found, target, (_, cost) in zip(views, predictions, targets, seen, strict=True)
+            for row in self._rows(view, found, target, cost)
         ]
 
-    def _predict(self, media: list[UInt8Array], samples: Sequence[Sample]) -> list[Prediction]:
-        predictions: list[Prediction] = []
-        while len(predictions) < len(media):
-            start = len(predictions)
-            part = slice(start, start + self._fitting)
-            contexts = [sample.context for sample in samples[part]]
-            try:
-                answer = list(self._model.predict(media[part], contexts))
-            except torch.OutOfMemoryError as error:
-                if len(media[part]) == 1:
-                    raise ModelError(
-                        f"one sample does not fit GPU memory ({error}); use a smaller input or another device"
-                    ) from None
-                self._fitting = max(1, len(media[part]) // 2)
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
-                continue
-            except LossyError as error:
-                raise type(error)(f"{error} [{_names(samples[part])}]") from None
-            except Exception as error:  # noqa: BLE001  a user's model may raise anything
-                raise ModelError(f"the model raised {explain_exception(error)}\n  on {_names(samples[part])}") from None
-            if len(answer) != len(contexts):
-                raise ModelError(
-                    f"the model returned {len(answer)} predictions for {len(contexts)} samples "
-                    f"({_names(samples[part])}); return one per sample"
-                )
-            predictions += answer
+    def _predict(self, views: Sequence[View], media: Sequence[UInt8Array]) -> list[Predictions]:
+        inputs = [
+            (view.row_id(frame), pixels, context)
+            for view, medium in zip(views, media, strict=True)
+            for frame, (pixels, context) in zip(view.predicted, view.inputs(medium), strict=True)
+        ]
+        answers = iter(self._inference.predict(inputs))
+        return [{frame: next(answers) for frame in view.predicted} for view in views]
+
+    def _clean_predictions(
+        self, store: ReferenceStore, indices: Sequence[int], views: Sequence[View]
+    ) -> Sequence[Predictions]:
+        """What the model says of the same batch without a codec."""
+        kept = [store.load(index) for index in indices]
+        found = [
+            predictions
+            for predictions, view in zip(kept, views, strict=True)
+            if predictions is not None and tuple(predictions) == view.predicted
+        ]
+        if len(found) == len(views):
+            return found
+        predictions = self._predict(views, [view.sample.media for view in views])
+        self._keep(store, indices, predictions)
         return predictions
 
-    def _score(self, prediction: Prediction, sample: Sample) -> Evidence:
+    @staticmethod
+    def _keep(store: ReferenceStore, indices: Sequence[int], predictions: Sequence[Predictions]) -> None:
+        for index, found in zip(indices, predictions, strict=True):
+            store.save(index, found)
+
+    def _rows(self, view: View, found: Predictions, clean: Predictions | None, cost: SampleCost) -> list[_Scored]:
+        sample, rows = view.sample, []
+        for number, frame in enumerate(view.scored):
+            target = view.target(frame) if clean is None else CleanPrediction(clean[frame], view.video())
+            evidence = self._score(view.prediction(frame, found, self._task), target, view.row_id(frame))
+            rows.append(
+                _Scored(
+                    view.row_id(frame),
+                    view.group(),
+                    tuple(sample.tags),
+                    evidence,
+                    # A clip is compressed once, however many of its frames are scored.
+                    cost if number == 0 else SampleCost(0, 0, 0, 0, cost.source_digest),
+                    _source_kind(sample),
+                )
+            )
+        return rows
+
+    def _score(self, prediction: Prediction, target: Any, row_id: str) -> Evidence:
         try:
-            wrong = self._task.check(prediction, sample.target)
+            wrong = self._task.check(prediction, target)
             if wrong is None:
-                return self._task.evidence(prediction, sample.target)
+                return self._task.evidence(prediction, target)
         except LossyError as error:
-            raise type(error)(f"{error} [{sample.id}]") from None
+            raise type(error)(f"{error} [{row_id}]") from None
         except Exception as error:  # noqa: BLE001  a third-party task or target may be anything
-            raise DataError(f"task '{self._task.name}' raised {explain_exception(error)}\n  on {sample.id}") from None
-        raise ModelError(f"{wrong} [{sample.id}]")
+            raise DataError(f"task '{self._task.name}' raised {explain_exception(error)}\n  on {row_id}") from None
+        raise ModelError(f"{wrong} [{row_id}]")
 
 
 def _one_torch_thread() -> None:
@@ -200,48 +228,6 @@ def _follow(futures: list[Future[list[_Scored]]], sizes: list[int], progress: Pr
             return
 
 
-def _compress(loaded: LoadedSample, codec: Codec | None, level: float | None) -> tuple[UInt8Array, SampleCost]:
-    media = loaded.sample.media
-    pixels = int(np.prod(media.shape[:-1]))
-    if codec is None or level is None:
-        return media, SampleCost(0, 0, pixels, 0, loaded.digest)
-    fps = loaded.sample.context.get("fps")
-    try:
-        result = round_trip(codec, media, level, fps=fps)
-    except LossyError as error:
-        raise CodecError(f"{error} [{loaded.sample.id}]") from None
-    except Exception as error:  # noqa: BLE001  a third-party codec may raise anything
-        raise CodecError(f"codec '{codec.name}' raised {explain_exception(error)}\n  on {loaded.sample.id}") from None
-    if result.media.shape != media.shape or result.media.dtype != np.uint8:
-        raise CodecError(
-            f"codec '{codec.name}' returned {result.media.dtype} {result.media.shape} for uint8 {media.shape} "
-            f"[{loaded.sample.id}]"
-        )
-    return result.media, SampleCost(
-        result.payload_bits, result.header_bits, pixels, squared_error(media, result.media), loaded.digest
-    )
-
-
-def squared_error(first: UInt8Array, second: UInt8Array) -> int:
-    """Sum of squared differences, exact.
-
-    Works frame by frame and row block by row block, so that temporaries stay in the processor's cache.
-    """
-    rows_a, rows_b = first.reshape(-1, first.shape[-2] * 3), second.reshape(-1, first.shape[-2] * 3)
-    step = max(1, 65_536 // max(1, rows_a.shape[1]))
-    total = 0
-    for start in range(0, len(rows_a), step):
-        difference = np.subtract(rows_a[start : start + step], rows_b[start : start + step], dtype=np.int16)
-        flat = difference.ravel().astype(np.float64)  # sums of whole numbers below 2**53 are exact in any order
-        total += int(flat @ flat)
-    return total
-
-
 def _source_kind(sample: Sample) -> str:
     info = sample.source
     return f"{info.format} {info.mode}" if info else "unknown"
-
-
-def _names(samples: Sequence[Any]) -> str:
-    ids = [str(sample.id) for sample in samples]
-    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")

@@ -16,7 +16,9 @@ from pytest_lossy.data.base import Dataset
 from pytest_lossy.data.registry import build_dataset
 from pytest_lossy.data.tagged import TaggedDataset, read_tags
 from pytest_lossy.engine.devices import choose_device, device_names, inference_threads
+from pytest_lossy.engine.media_cache import MediaCache
 from pytest_lossy.engine.pipeline import Pipeline
+from pytest_lossy.engine.references import ReferenceStore
 from pytest_lossy.engine.sources import SourceStore
 from pytest_lossy.errors import DataError, LossyError, MissingInputError, ModelError
 from pytest_lossy.models.base import Model
@@ -43,6 +45,7 @@ class RuntimeOptions:
     spill: Path | None = None
     spill_bytes: int = 0
     """For this process alone."""
+    cache: MediaCache | None = None
 
 
 class ModelRuntime:
@@ -69,6 +72,8 @@ class ModelRuntime:
             batch_size=spec.spec.batch_size,
             threads=threads,
             concurrent_inference=concurrent if model.thread_safe else 1,
+            references=_references(spec, options),
+            cache=options.cache,
         )
         self.clean: Replicates | None = None
         """Bootstrap replicates of the clean case, kept for the other cases of this model."""
@@ -86,7 +91,19 @@ class ModelRuntime:
         try:
             dataset = _dataset(spec, base)
             indices = _choose(len(dataset), options.samples)
-            task = build_task(spec.spec.task, dataset.classes, spec.spec.task_kwargs)
+            label_free = spec.reference == "clean"
+            if not label_free and not getattr(dataset, "labelled", True):
+                raise DataError(
+                    f"data set '{dataset.name}' has no labels; run with --lossy-reference=clean, or write 'reference: "
+                    "clean' in the spec"
+                )
+            task = build_task(
+                spec.spec.task,
+                dataset.classes,
+                spec.spec.task_kwargs,
+                clips=spec.media == "clips",
+                label_free=label_free,
+            )
             device = choose_device(options.device, options.worker)
         except LossyError:
             raise
@@ -114,6 +131,7 @@ class ModelRuntime:
             task=self.spec.spec.task,
             architecture=self.spec.spec.architecture,
             tags=list(self.spec.spec.tags),
+            reference=self.spec.reference,
             primary=self.task.primary,
             metrics=[
                 MetricInfo(
@@ -138,6 +156,13 @@ class ModelRuntime:
     def higher_is_better(self) -> dict[str, bool]:
         """Direction of each aggregate metric."""
         return {metric.name: metric.higher_is_better for metric in self.task.metrics}
+
+
+def _references(spec: IndexedSpec, options: RuntimeOptions) -> ReferenceStore | None:
+    if spec.reference == "labels":
+        return None
+    folder = options.spill / "references" / spec.name if options.spill is not None else None
+    return ReferenceStore(folder, options.spill_bytes)
 
 
 def _dataset(spec: IndexedSpec, base: Path) -> Dataset:

@@ -14,7 +14,7 @@ def failure_text(row: CaseRow, *, strict: bool) -> str:
         row: a measured case.
         strict: whether missing gates and straddling intervals fail.
     """
-    level = "clean" if row.level is None else f"{row.codec} {row.parameter}={row.level:g}"
+    level = row.id.rpartition("::")[2] if row.level is None else f"{row.codec} {row.parameter}={row.level:g}"
     missed = [gate for gate in row.gates if gate.verdict == "failed"] or [
         gate for gate in row.gates if gate.verdict == "inconclusive"
     ]

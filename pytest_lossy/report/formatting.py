@@ -26,6 +26,7 @@ __all__ = [
     "moment",
     "percent",
     "quantity",
+    "rate",
     "retention",
     "signed",
     "with_interval",
@@ -80,6 +81,12 @@ def bits_per_pixel(value: float | None) -> str:
         return f"{value:.2e}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits}f}"
+
+
+def rate(bpp: float | None, kbps: float | None) -> str:
+    """Print bits per pixel, and the achieved bit rate of clips, ``0.31, 843 kbit/s``."""
+    bits = bits_per_pixel(bpp)
+    return bits if kbps is None else f"{bits}, {kbps:,.0f} kbit/s"
 
 
 def decibels(value: float | None) -> str:

@@ -93,7 +93,7 @@ def _what_failed(lookup: Lookup, most: int) -> list[str]:
         if verdict in ("inconclusive", "ungated"):
             word += f" ({verdict})"
         ordered = sorted(cases, key=lambda case: lookup.severity(case.codec, case.level or 0.0))
-        names = [lookup.level_name(codec, case.level) for case in ordered]
+        names = [lookup.case_level(case) for case in ordered]
         where = "" if codec == CLEAN else f" at {_listed(names)}"
         lines.append(f"{model}, {codec}: {word}{where}")
     if len(lines) > most:

@@ -18,10 +18,13 @@ from pytest_lossy.results.document import (
     Verdict,
 )
 
-__all__ = ["CLEAN", "VERDICTS", "Lookup", "verdict_word"]
+__all__ = ["CLEAN", "MIX", "VERDICTS", "Lookup", "verdict_word"]
 
 CLEAN = "clean"
 """The codec label of a case without a codec."""
+
+MIX = "mix"
+"""The codec label of a case that judges a fleet's mix of levels."""
 
 VERDICTS: tuple[Verdict, ...] = (
     "failed",
@@ -61,7 +64,7 @@ class Lookup:
         """Every codec that is declared or has a row, without clean, in the document's order."""
         labels = [codec.label for codec in self.document.codecs]
         labels += [case.codec for case in self.document.cases] + [curve.codec for curve in self.document.curves]
-        return [label for label in dict.fromkeys(labels) if label != CLEAN]
+        return [label for label in dict.fromkeys(labels) if label not in (CLEAN, MIX)]
 
     @cached_property
     def cases_of(self) -> dict[str, list[CaseRow]]:
@@ -98,10 +101,16 @@ class Lookup:
     def metric_title(self, model: str, name: str) -> str:
         """Give the metric's name with its unit and, for an error, its direction."""
         info = self.metric(model, name)
+        name = f"{name} agreement" if self.label_free(model) else name
         if info is None:
             return name
         unit = f" ({info.unit})" if info.unit else ""
         return f"{name}{unit}" if info.higher_is_better else f"{name}{unit}, lower is better"
+
+    def label_free(self, model: str) -> bool:
+        """Say whether a model was scored against its own clean predictions: its metrics are agreement."""
+        info = self.models.get(model)
+        return info is not None and info.reference == "clean"
 
     def primary(self, model: str) -> str | None:
         """Give the primary metric of a model, from its declaration or from its rows."""
@@ -139,18 +148,24 @@ class Lookup:
             return CLEAN
         return f"{self.parameter(codec)}{formatting.level(level)}"
 
+    def case_level(self, case: CaseRow) -> str:
+        """Give the level of a row, ``q15``; ``clean``, or the name of a mix."""
+        return case.mix if case.mix is not None else self.level_name(case.codec, case.level)
+
     def case_name(self, case: CaseRow) -> str:
         """Give the short name of a row within its model, ``jpeg q15``."""
-        return CLEAN if case.codec == CLEAN else f"{case.codec} {self.level_name(case.codec, case.level)}"
+        return CLEAN if case.codec == CLEAN else f"{case.codec} {self.case_level(case)}"
 
     def rerun(self, case: CaseRow) -> str:
         """Give the command that reproduces one row, quoted for a POSIX shell.
 
-        Only a lossy flag collects the specs, so a clean case asks for all codecs and is then selected by its
-        id; a smoke run is reproduced on the same samples.
+        Only a lossy flag collects the specs, so a clean case and a mix ask for all codecs and are then selected by
+        their id; a smoke run is reproduced on the same samples.
         """
-        codec = "all" if case.codec == CLEAN else case.codec
+        codec = "all" if case.codec in (CLEAN, MIX) else case.codec
         words = ["pytest", f"--lossy-codec={codec}"]
+        if case.reference == "clean":
+            words.append("--lossy-reference=clean")
         if self.document.run.samples_limit is not None:
             words.append(f"--lossy-samples={self.document.run.samples_limit}")
         return shlex.join([*words, case.id])

@@ -121,13 +121,18 @@ def _curve_rows(lookup: Lookup, curve: Curve) -> list[list[str]]:
         )
     for point in sorted(curve.points, key=lambda point: lookup.severity(curve.codec, point.level)):
         value = point.metric
-        kept = formatting.with_interval(value.retention, value.retention_low, value.retention_high, formatting.percent)
+        if lookup.label_free(curve.model):
+            kept = formatting.with_interval(value.loss, value.loss_low, value.loss_high, formatting.metric)
+        else:
+            kept = formatting.with_interval(
+                value.retention, value.retention_low, value.retention_high, formatting.percent
+            )
         rows.append(
             [
                 escaped(lookup.level_name(curve.codec, point.level)),
                 formatting.quantity(value),
                 kept,
-                formatting.bits_per_pixel(point.bpp),
+                formatting.rate(point.bpp, point.kbps),
                 _MARKS[point.verdict],
             ]
         )
@@ -169,7 +174,8 @@ def _measurements(budget: _Budget, lookup: Lookup) -> None:
     for curve in curves:
         heading = f"### {escaped(curve.model, 80)}, {escaped(curve.codec, 80)}"
         metric = escaped(lookup.metric_title(curve.model, curve.metric), 80)
-        header = ["Level", f"{metric} [interval]", "Retention [interval]", "bpp", "Verdict"]
+        against_clean = "Disagreement" if lookup.label_free(curve.model) else "Retention"
+        header = ["Level", f"{metric} [interval]", f"{against_clean} [interval]", "Rate (bpp)", "Verdict"]
         budget.table(heading, header, _curve_rows(lookup, curve), budget.room)
     rest = []
     for case in lookup.document.cases:

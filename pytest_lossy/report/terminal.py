@@ -86,12 +86,12 @@ def _fitted(cells: list[dict[str, str]], width: int) -> list[str]:
     return [_clipped(line, width) for line in lines]
 
 
-def _head(metric: str) -> dict[str, str]:
+def _head(metric: str, *, label_free: bool) -> dict[str, str]:
     return {
         "level": "level",
         "value": _clipped(_plain(metric), 24),
         "interval": "interval",
-        "retention": "retention",
+        "retention": "disagreement" if label_free else "retention",
         "bpp": "bpp",
         "verdict": "verdict",
     }
@@ -99,14 +99,17 @@ def _head(metric: str) -> dict[str, str]:
 
 def _row(lookup: Lookup, case: CaseRow) -> dict[str, str]:
     value = case.metrics.get(case.primary)
-    name = lookup.level_name(case.codec, case.level)
+    kept = value.retention if value else None
+    changed = formatting.metric(value.loss if value else None)
     word = verdict_word(case.verdict) + (" (reference)" if case.role == "reference" else "")
     return {
-        "level": _clipped(_plain(name), 24),
+        "level": _clipped(_plain(lookup.case_level(case)), 24),
         "value": _plain(formatting.metric(value.value if value else None)),
         "interval": _plain(formatting.interval(value.low, value.high)) if value else "",
-        "retention": "" if case.codec == CLEAN else _plain(formatting.percent(value.retention if value else None)),
-        "bpp": _plain(formatting.bits_per_pixel(case.bpp)),
+        "retention": ""
+        if case.codec == CLEAN
+        else _plain(changed if lookup.label_free(case.model) else formatting.percent(kept)),
+        "bpp": _plain(formatting.rate(case.bpp, case.kbps)),
         "verdict": word.upper() if case.verdict in ("failed", "error", "crashed") else word,
     }
 
@@ -140,7 +143,7 @@ def _table(lookup: Lookup, cases: list[CaseRow], width: int, *, verbose: bool, f
     model, codec, metric = cases[0].model, cases[-1].codec, cases[0].primary
     title = _plain(f"{model}, {codec}: {lookup.metric_title(model, metric)}")
     lines: list[Line] = [(_clipped(title, width), {"bold": True})]
-    table = _fitted([_head(metric), *(_row(lookup, case) for case in shown)], width)
+    table = _fitted([_head(metric, label_free=lookup.label_free(model)), *(_row(lookup, case) for case in shown)], width)
     lines.append((table[0], {"light": True}))
     for case, text in zip(shown, table[1:], strict=True):
         lines.append((text, _MARKUP[case.verdict]))

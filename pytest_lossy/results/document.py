@@ -22,6 +22,7 @@ __all__ = [
     "MetricInfo",
     "MetricValue",
     "ModelInfo",
+    "Reference",
     "ResultsDocument",
     "RunInfo",
     "Verdict",
@@ -31,6 +32,9 @@ SCHEMA_VERSION = 1
 
 Verdict = Literal["passed", "failed", "inconclusive", "ungated", "error", "crashed", "not_run"]
 """DESIGN, "Words": ``inconclusive`` where the interval straddles the gate, ``ungated`` where no rule matches."""
+
+Reference = Literal["labels", "clean"]
+"""What predictions are scored against."""
 
 Number = FiniteFloat | None
 
@@ -85,6 +89,10 @@ class CaseRow(_Strict):
     codec_name: Annotated[str | None, Field(description="the registry's codec; null for clean")]
     parameter: str | None
     level: Number
+    mix: Annotated[str | None, Field(description="the mix of levels that the row judges, codec `mix`")] = None
+    shares: Annotated[dict[str, FiniteFloat], Field(description="of a mix: case name -> share of the fleet")] = {}
+    reference: Reference = "labels"
+    """``clean``: label-free; metrics are agreement with the model's own clean prediction, and there is no retention."""
     role: Literal["case", "reference"] = "case"
     """``reference``: a clean case that was not selected but had to be computed for the others."""
     verdict: Verdict
@@ -94,14 +102,23 @@ class CaseRow(_Strict):
     metrics: dict[str, MetricValue] = {}
     bpp: Annotated[Number, Field(description="pooled 8 x payload bytes / pixels")] = None
     header_share: Annotated[Number, Field(description="share of the payload that is headers")] = None
+    kbps: Annotated[Number, Field(description="payload of whole clips over their duration, in kbit/s")] = None
     psnr: Annotated[Number, Field(description="dB; null where infinite")] = None
-    samples: int = 0
+    samples: Annotated[int, Field(description="scored units: stills, clips, or labelled frames of clips")] = 0
     units: Annotated[int, Field(description="independent units that the intervals resample")] = 0
     seconds: FiniteFloat = 0.0
     batch_size: int | None = None
     gates: list[GateResult] = []
     error: str | None = None
     notes: list[str] = []
+    answers: Annotated[
+        dict[str, FiniteFloat],
+        Field(description="label-free mode, clean case: share of each answer among the model's own predictions"),
+    ] = {}
+    cut_sensitivity: Annotated[
+        dict[str, FiniteFloat | None],
+        Field(description="label-free mode: the primary metric with the reference cut at another confidence"),
+    ] = {}
     fingerprint: Annotated[str | None, Field(description="of the codec")] = None
     worker: str | None = None
 
@@ -135,6 +152,7 @@ class ModelInfo(_Strict):
     task: str
     architecture: str | None = None
     tags: list[str] = []
+    reference: Reference = "labels"
     primary: str
     metrics: list[MetricInfo] = []
     details: Annotated[dict[str, Any], Field(description="format, parameters, device, weights")] = {}
@@ -160,6 +178,7 @@ class CurvePoint(_Strict):
     level: FiniteFloat
     case: str
     bpp: Number = None
+    kbps: Number = None
     psnr: Number = None
     verdict: Verdict
     metric: MetricValue
@@ -203,6 +222,9 @@ class RunInfo(_Strict):
     thresholds: str | None = None
     inconclusive: Literal["point", "pass", "fail"] = "point"
     strict: bool = False
+    cache: Annotated[
+        dict[str, int | str | None], Field(description="of encoded media, over all processes; empty where it was off")
+    ] = {}
     counts: dict[Verdict, int]
     warnings: list[str] = []
     plugin_version: str

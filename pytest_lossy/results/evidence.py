@@ -26,7 +26,7 @@ from pytest_lossy.tasks.base import Evidence
 
 __all__ = ["CaseEvidence", "SampleCost", "load_evidence", "save_evidence"]
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,13 @@ class SampleCost:
     payload_bits: int
     header_bits: int
     pixels: int
-    """T * H * W of the unpadded source."""
+    """T * H * W of the unpadded source; 0 in the rows of a clip's further frames, since it was compressed once."""
     squared_error: int
     """Sum over pixels and channels of the squared difference to the source."""
     source_digest: str
     """Of the source's pixels and shape."""
+    duration: int = 0
+    """Of a clip, in microseconds; 0 for stills and where the frame rate is unknown."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def save_evidence(path: Path, case: CaseEvidence) -> None:
         "pixels": np.array([cost.pixels for cost in case.costs], dtype=np.int64),
         "squared_error": np.array([cost.squared_error for cost in case.costs], dtype=np.int64),
         "source_digest": np.array([cost.source_digest for cost in case.costs], dtype=np.str_),
+        "duration": np.array([cost.duration for cost in case.costs], dtype=np.int64),
         "meta": np.array(json.dumps(case.meta, allow_nan=False)),
     }
     for name in case.evidence[0] if case.evidence else ():
@@ -153,6 +156,7 @@ def _assemble(arrays: dict[str, npt.NDArray[Any]]) -> CaseEvidence:
                 arrays["pixels"].tolist(),
                 arrays["squared_error"].tolist(),
                 arrays["source_digest"].tolist(),
+                arrays["duration"].tolist(),
                 strict=True,
             )
         ),

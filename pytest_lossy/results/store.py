@@ -8,6 +8,7 @@
         rows/<slug>.json  evidence/<slug>.npz  models/<name>.json
         references/<slug>.json  a clean case that no item asked for
         progress/<worker>  how far each process is
+        cache/<worker>.json  what each process read from the cache of encoded media
         started/<slug>   an item began; without a row, its process died
         computing/<slug> evidence is being computed; without its lock, its process died
         failed/<slug>    evidence could not be computed; the reason
@@ -19,10 +20,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -80,6 +81,20 @@ class RunStore:
             return CaseRow.model_validate(read_json(path))
         except ValidationError as error:
             raise ResultsError(f"{path}: is damaged ({error.error_count()} problems); run again") from None
+
+    # The cache of encoded media
+
+    def write_cache_statistics(self, worker: str, statistics: Mapping[str, int | str | None]) -> None:
+        """Store what one process did with the cache."""
+        write_json(self._path("cache", worker, ".json"), dict(statistics))
+
+    def read_cache_statistics(self) -> list[dict[str, Any]]:
+        """What each process did with the cache, in the order of their names; damaged files are left out."""
+        found = []
+        for path in sorted((self.folder / "cache").glob("*.json")):
+            with suppress(ResultsError):
+                found.append(read_json(path))
+        return found
 
     # Models
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pytest_lossy.cases import CLEAN, CodecPlan, IndexedSpec, MediaKind
+from pytest_lossy.cases import CLEAN, MIX, CodecPlan, IndexedSpec, MediaKind
 from pytest_lossy.codecs.base import Codec
-from pytest_lossy.codecs.registry import CODECS, build_codec, codec_options, intra_twin
+from pytest_lossy.codecs.registry import CODECS, build_codec, codec_options, intra_twin, needs_clips, twin_options
 from pytest_lossy.data.registry import DATASETS, dataset_media, dataset_options
 from pytest_lossy.errors import ConfigurationError, LossyError, Problem
 from pytest_lossy.registry import Registry, did_you_mean, is_dotted
@@ -24,6 +24,8 @@ from pytest_lossy.tasks.registry import TASKS, task_options
 __all__ = ["SPEC_SUFFIXES", "find_specs", "index_specs", "plan_codec", "relative_to_root"]
 
 SPEC_SUFFIXES = (".yaml", ".yml")
+
+_RESERVED = {CLEAN: "the case without a codec", MIX: "the cases that judge a fleet's mix of levels"}
 
 
 def find_specs(folder: Path) -> list[Path]:
@@ -105,9 +107,9 @@ def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan],
     media = _media(data, written.get("task"))
     codecs = written.get("codecs")
     for label, entry in codecs.items() if isinstance(codecs, dict) else ():
-        if label == CLEAN:
-            message = "label 'clean' names the case without a codec; choose another label"
-            problems.append(source.problem(("codecs", CLEAN), message))
+        if label in _RESERVED:
+            message = f"label '{label}' names {_RESERVED[label]}; choose another label"
+            problems.append(source.problem(("codecs", label), message))
         section = validate(CodecSection, source, expand_codec(entry), ("codecs", label))[0]
         if section is not None and isinstance(label, str):
             plan, found = _plan(label, section, media, source)
@@ -158,25 +160,29 @@ def _plan(
         return None, problems
     try:
         twin = intra_twin(name) if media == "stills" else None
-        schema = codec_options(twin or name)
-        problems = _check_kwargs(schema, section.options, source, here, ("codec", "levels"))
+        problems = _check_kwargs(codec_options(name), section.options, source, here, ("codec", "levels"))
+        if twin is not None and needs_clips(name):
+            message = f"{name} is for clips and this data holds stills; list {twin} instead, or set 'data.media: clips'"
+            problems.append(source.problem(here, message))
         if problems:
             return None, problems
-        codec = build_codec(twin or name, section.options)
+        options = twin_options(name, section.options) if twin else section.options
+        codec = build_codec(twin or name, options)
     except LossyError as error:
         return None, [source.problem(here, str(error))]
     if section.levels is not None:
         problems = _check_levels(section.levels, codec, source, here)
     if problems:
         return None, problems
-    return plan_codec(twin if twin and label == name else label, twin or name, codec, section), []
+    return plan_codec(twin if twin and label == name else label, twin or name, codec, options, section.levels), []
 
 
-def plan_codec(label: str, name: str, codec: Codec, section: CodecSection | None = None) -> CodecPlan:
-    """A codec with the levels of its section, mild to severe, or with its default grid."""
+def plan_codec(
+    label: str, name: str, codec: Codec, options: dict[str, Any], levels: Sequence[float] | None = None
+) -> CodecPlan:
+    """A codec with the given levels, mild to severe, or with its default grid."""
     grid = codec.levels
-    levels = (section.levels if section else None) or grid.default
-    options = section.options if section else {}
+    levels = levels or grid.default
     return CodecPlan(label, name, codec.parameter, options, tuple(sorted(levels, key=grid.severity)), grid)
 
 

@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field
 
 from pytest_lossy.models.declaration import ModelSection
 
-__all__ = ["NAME", "CodecSection", "DataSection", "MediaKind", "Spec", "expand_codec", "spec_json_schema"]
+__all__ = ["NAME", "CodecSection", "DataSection", "MediaKind", "Reference", "Spec", "expand_codec", "spec_json_schema"]
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 """What model names and codec labels may consist of: they become parts of node ids and file names."""
 
 MediaKind = Literal["stills", "clips"]
+Reference = Literal["labels", "clean"]
+"""What predictions are scored against: the data's labels, or the model's own predictions for the clean samples."""
 
 
 class _Section(BaseModel):
@@ -75,6 +77,11 @@ class Spec(_Section):
     model: ModelSection
     data: DataSection
     codecs: dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], CodecSection]
+    reference: Reference | None = Field(
+        default=None,
+        description="clean: label-free, the model's own clean prediction is the target; default: labels, where the data "
+        "set has them",
+    )
     batch_size: Annotated[StrictInt, Field(ge=1)] = 8
     tags: tuple[str, ...] = ()
     requires: Annotated[

@@ -43,7 +43,9 @@ class ActionTask:
 
     A target is a label, and the sample a video of its own, or ``{"label": int, "video": str}``, and the video's samples
     are averaged. Clips of one video id with different labels (an untrimmed video) are different videos. Give the samples
-    of a video one ``group``, so that intervals resample videos: their clips then weigh the same.
+    of a video one ``group``, so that intervals resample videos: their clips then weigh the same. In label-free mode the
+    target also has ``scores``, those of the clean clip, and a video's label is the first class of their average over all
+    of its clips, whatever their weights.
 
     What weights mean: a video counts with the mean weight of its clips, and its score is the average of its clips by
     their weights. So equal weights w are w copies of the video, and where only some clips have weight (a slice by tag, one
@@ -70,7 +72,9 @@ class ActionTask:
             return problem
         label = target
         if isinstance(target, Mapping):
-            if set(target) != {"label", "video"} or not isinstance(target["video"], str):
+            # Against labels it names its video; against a clean prediction it has scores, and may be a video of its own.
+            wanted = {"label", "video"} if "scores" not in target else {"label", "scores"} | (set(target) & {"video"})
+            if set(target) != wanted or not isinstance(target.get("video", ""), str):
                 return (
                     f"a clip's target must be a label or {{'label': int, 'video': str}}, got {dict(target)!r:.90}; correct "
                     "the data set"
@@ -83,23 +87,21 @@ class ActionTask:
 
         Args:
             prediction: (C,), float, finite.
-            target: 0..C-1, or ``{"label": 0..C-1, "video": id}``.
+            target: 0..C-1, ``{"label": 0..C-1, "video": id}``, or what :meth:`as_target` returns, with or without a
+                ``video``.
 
         Returns:
             ``scores`` (1, C), float32 or float64 as predicted, ``label`` (1,) int32, and ``video`` (1, 2) uint64, a hash
-            of the id, or (0, 2) where the sample is a video of its own.
+            of the id, or (0, 2) where the sample is a video of its own; in label-free mode ``reference`` (1, C), the clean
+            clip's scores.
         """
-        scores = np.asarray(prediction, dtype=np.result_type(prediction.dtype, np.float32))
-        if self.options.average == "softmax":
-            with np.errstate(over="ignore"):
-                powers = np.exp(np.ascontiguousarray(scores) - scores.max())
-            scores = powers / powers.sum()
-        in_video = isinstance(target, Mapping)
-        return {
-            "scores": np.array(scores[None]),
-            "label": np.array([target["label"] if in_video else target], dtype=np.int32),
-            "video": text_digest(target["video"]) if in_video else np.empty((0, 2), dtype=np.uint64),
+        given = target if isinstance(target, Mapping) else {"label": target}
+        evidence = {
+            "scores": self._averaged(prediction)[None],
+            "label": np.array([given["label"]], dtype=np.int32),
+            "video": text_digest(given["video"]) if "video" in given else np.empty((0, 2), dtype=np.uint64),
         }
+        return evidence | {"reference": given["scores"][None]} if "scores" in given else evidence
 
     def reduce(self, evidence: Sequence[Evidence], weights: FloatArray) -> dict[str, FloatArray]:
         """Accuracies over videos under each weighting; see the class for what weights mean.
@@ -121,6 +123,9 @@ class ActionTask:
         clip_weights = np.ascontiguousarray(weights[:, order])
         # Sums, not means: dividing by the number of clips cannot change which class comes first.
         summed = np.add.reduceat(scores, starts, axis=0)
+        if "reference" in evidence[0]:
+            clean = np.concatenate([item["reference"] for item in evidence])[order].astype(np.float64)
+            labels = np.argmax(np.add.reduceat(clean, starts, axis=0), axis=1)
         ranks = label_rank(summed, labels)
         return accuracies(
             segment_sums(clip_weights, starts) / sizes,
@@ -131,15 +136,24 @@ class ActionTask:
         )
 
     def as_target(self, prediction: Any) -> Any:
-        """The first class of a clip is its label, and the clip a video of its own: agreement is counted by clip."""
-        return best_class(prediction)
+        """The first class of a clip and its scores; ``video``, which no prediction knows, is for the caller to add."""
+        return {"label": best_class(prediction), "scores": self._averaged(prediction)}
+
+    def _averaged(self, prediction: Any) -> npt.NDArray[Any]:
+        """What is averaged over the clips of a video, (C,), a copy."""
+        scores = np.asarray(prediction, dtype=np.result_type(prediction.dtype, np.float32))
+        if self.options.average == "softmax":
+            with np.errstate(over="ignore"):
+                powers = np.exp(np.ascontiguousarray(scores) - scores.max())
+            scores = powers / powers.sum()
+        return np.array(scores)
 
 
 def _number_videos(evidence: Sequence[Evidence]) -> npt.NDArray[np.intp]:
     """The video of each sample, numbered by first appearance."""
     numbers: dict[Hashable, int] = {}
     keys: list[Hashable] = [
-        (item["video"].tobytes(), int(item["label"][0])) if len(item["video"]) else index
+        (item["video"].tobytes(), -1 if "reference" in item else int(item["label"][0])) if len(item["video"]) else index
         for index, item in enumerate(evidence)
     ]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)

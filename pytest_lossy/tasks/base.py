@@ -12,9 +12,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Evidence", "FloatArray", "Metric", "Task"]
+__all__ = ["IGNORED", "Evidence", "FloatArray", "Metric", "Task", "task_notes"]
 
 FloatArray = npt.NDArray[np.float64]
+
+IGNORED = 255
+"""In a label map: pixels that count neither for nor against; in a predicted one, "no class"."""
+
 Evidence = Mapping[str, npt.NDArray[Any]]
 """Sufficient statistics of one sample: named arrays of fixed dtype; the first axis may differ between samples."""
 
@@ -33,14 +37,22 @@ class Metric:
     description: str = ""
     per_class: bool = False
     """Whether ``name[class]`` exists beside ``name``."""
+    needs_labels: bool = False
+    """Whether it says nothing in label-free mode, such as a calibration error against one's own answers."""
 
 
 @runtime_checkable
 class Task(Protocol):
     """What is measured. Instances are immutable and thread-safe.
 
-    A task may also have ``notes(evidence) -> sequence of text``: what a reader of one case's numbers must know, such as
-    how many samples could not be scored.
+    A task may also have:
+
+    - ``notes(evidence) -> sequence of text``: what a reader of one case's numbers must know, such as how many samples could
+      not be scored;
+    - ``per_frame = True``: predictions are for single images, so that clips are predicted and scored frame by frame;
+    - ``flicker(before, now, after) -> (kept, lost)``: of what the predictions before and after a frame share, how much the
+      prediction for the frame itself shows and misses;
+    - ``reference_cuts``: other confidences at which label-free mode may cut, each an argument of ``as_target``.
     """
 
     @property
@@ -74,3 +86,9 @@ class Task(Protocol):
 
     def as_target(self, prediction: Any) -> Any:
         """Turn a prediction into a target, for label-free mode."""
+
+
+def task_notes(task: Task, evidence: Sequence[Evidence]) -> Sequence[str]:
+    """A task's ``notes`` on one case; none where it has no such method."""
+    notes = getattr(task, "notes", None)
+    return notes(evidence) if notes is not None else ()

@@ -56,6 +56,7 @@ class ClassificationTask:
     Options = ClassificationOptions
     name = "classification"
     primary = "top1"
+    per_frame = True
     metrics = (
         *ACCURACY_METRICS,
         Metric(
@@ -64,6 +65,7 @@ class ClassificationTask:
             higher_is_better=False,
             description="sum over 15 equal bins of confidence of n_b / n * |accuracy_b - confidence_b| (Guo et al. 2017, "
             "equation 5; torchmetrics MulticlassCalibrationError, norm='l1')",
+            needs_labels=True,
         ),
     )
 

@@ -70,6 +70,7 @@ class DepthTask:
     Options = DepthOptions
     name = "depth"
     primary = "abs_rel"
+    per_frame = True
     metrics = (
         Metric("abs_rel", "AbsRel", False, description="mean of |p - g| / g (Eigen et al. 2014)"),
         Metric("sq_rel", "SqRel", False, "m", "mean of (p - g)^2 / g (Eigen et al. 2014)"),

@@ -16,6 +16,7 @@ from pydantic import Field as Option
 
 from pytest_lossy.tasks.average_precision import average_precision
 from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
+from pytest_lossy.tasks.flicker import flicker_of_boxes
 from pytest_lossy.tasks.instances import (
     Field,
     check_boxes,
@@ -26,6 +27,7 @@ from pytest_lossy.tasks.instances import (
     flags,
     image_id,
     numbers,
+    other_cuts,
     to_width_height,
 )
 from pytest_lossy.tasks.matching import BOXES, Instances, box_overlap, match_image
@@ -86,6 +88,7 @@ class DetectionTask:
     Options = DetectionOptions
     name = "detection"
     primary = "ap"
+    per_frame = True
     metrics = (
         Metric("ap", "AP", per_class=True, description=f"mean over IoU .50:.05:.95 and classes; {_COCO}"),
         Metric("ap50", "AP50", per_class=True, description=f"AP at IoU .50; {_COCO}"),
@@ -209,13 +212,23 @@ class DetectionTask:
             result[f"ap50[{self._slices[label]}]"] = coco.class_ap50[index]
         return result | per_class
 
-    def as_target(self, prediction: Any) -> Any:
-        """The boxes whose score reaches ``reference_score``, without those of no area, which nothing can match."""
+    @property
+    def reference_cuts(self) -> tuple[float, ...]:
+        """Confidences around ``reference_score`` for which label-free mode also gives AP."""
+        return other_cuts(self.options.reference_score)
+
+    def as_target(self, prediction: Any, cut: float | None = None) -> Any:
+        """The boxes whose score reaches ``cut`` (default ``reference_score``), without those of no area, which nothing
+        can match.
+        """
         boxes = numbers(prediction, "boxes")
-        kept = (numbers(prediction, "scores") >= self.options.reference_score) & (boxes[:, 2:] > boxes[:, :2]).all(
-            axis=1
-        )
+        least = self.options.reference_score if cut is None else cut
+        kept = (numbers(prediction, "scores") >= least) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         return {"boxes": boxes[kept], "labels": numbers(prediction, "labels").astype(np.int64)[kept]}
+
+    def flicker(self, before: Any, now: Any, after: Any) -> tuple[int, int]:
+        """Objects at the shipped score threshold before and after a frame that are in the frame too, and that are not."""
+        return flicker_of_boxes(before, now, after, score_threshold=self.options.score_threshold)
 
     def _at_threshold(
         self, evidence: Sequence[Evidence], weights: FloatArray, labels: Sequence[int]

@@ -22,6 +22,7 @@ __all__ = [
     "flags",
     "image_id",
     "numbers",
+    "other_cuts",
     "to_width_height",
 ]
 
@@ -69,6 +70,11 @@ def image_id(target: Mapping[str, Any]) -> npt.NDArray[np.int64]:
 def to_width_height(boxes: FloatArray) -> FloatArray:
     """(n, 4) from x1, y1, x2, y2 to x, y, width, height."""
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def other_cuts(cut: float) -> tuple[float, ...]:
+    """Two fifths below and above a reference confidence: how much label-free agreement hangs on where it was set."""
+    return tuple(round(cut * share, 6) for share in (0.6, 1.4)) if cut > 0 else ()
 
 
 def class_slices(classes: Sequence[str], taken: Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pytest_lossy.tasks.average_precision import average_precision
 from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
+from pytest_lossy.tasks.flicker import flicker_of_people
 from pytest_lossy.tasks.instances import (
     Field,
     check_boxes,
@@ -20,6 +21,7 @@ from pytest_lossy.tasks.instances import (
     flags,
     image_id,
     numbers,
+    other_cuts,
     to_width_height,
 )
 from pytest_lossy.tasks.keypoints import (
@@ -66,6 +68,7 @@ class PoseTask:
 
     name = "pose"
     primary = "ap"
+    per_frame = True
     metrics = (
         Metric("ap", "AP", per_class=True, description=f"mean over OKS .50:.05:.95; {_COCO}"),
         Metric("ap50", "AP50", per_class=True, description=f"AP at OKS .50; {_COCO}"),
@@ -215,14 +218,25 @@ class PoseTask:
                 slices[f"{name}[{self.keypoints[index]}]"] = ratio(hits[:, index], total[:, index])
         return result | slices
 
-    def as_target(self, prediction: Any) -> Any:
-        """The people whose score reaches ``reference_score``.
+    @property
+    def reference_cuts(self) -> tuple[float, ...]:
+        """Confidences around ``reference_score`` for which label-free mode also gives AP."""
+        return other_cuts(self.options.reference_score)
+
+    def flicker(self, before: Any, now: Any, after: Any) -> tuple[int, int]:
+        """People before and after a frame who are in the frame too, and who are not."""
+        return flicker_of_people(
+            before, now, after, score_threshold=_lowest(self.options.score_threshold), sigmas=self._sigmas
+        )
+
+    def as_target(self, prediction: Any, cut: float | None = None) -> Any:
+        """The people whose score reaches ``cut`` (default ``reference_score``).
 
         OKS then measures against the area of the box, or of what the keypoints span where no box is predicted, which is
         larger than the outline's area that COCO labels: similarities come out higher than against labels.
         """
         points = numbers(prediction, "keypoints")
-        kept = numbers(prediction, "scores") >= self.options.reference_score
+        kept = numbers(prediction, "scores") >= (self.options.reference_score if cut is None else cut)
         if prediction.get("boxes") is not None:
             boxes = numbers(prediction, "boxes")
         else:

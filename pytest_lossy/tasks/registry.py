@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from pytest_lossy.registry import Registry
+from pytest_lossy.tasks.agreement import AgreementTask, agreement_metrics
 from pytest_lossy.tasks.base import Metric, Task
+from pytest_lossy.tasks.frames import FrameTask, frame_metrics
 
 __all__ = ["TASKS", "build_task", "known_metrics", "task_metrics", "task_options", "task_primary"]
 
@@ -28,10 +30,17 @@ TASKS = Registry(
 (a pydantic model); it is called as ``cls(classes, options)``, or ``cls(classes)`` where it has no ``Options``."""
 
 
-def task_metrics(name: str) -> tuple[Metric, ...]:
-    """The metrics of a task, without building it."""
-    metrics: tuple[Metric, ...] = TASKS.load(name).metrics
-    return metrics
+def task_metrics(name: str, *, clips: bool = False, label_free: bool = False) -> tuple[Metric, ...]:
+    """The metrics of a task, without building it.
+
+    Args:
+        name: of the task.
+        clips: whether the data holds clips, on which image tasks have a flicker rate.
+        label_free: whether the model's own clean predictions are the targets.
+    """
+    family = TASKS.load(name)
+    metrics: tuple[Metric, ...] = frame_metrics(family) if clips else family.metrics
+    return agreement_metrics(metrics) if label_free else metrics
 
 
 def task_primary(name: str) -> str:
@@ -47,11 +56,25 @@ def task_options(name: str) -> type[BaseModel] | None:
 
 def known_metrics() -> set[str]:
     """Every metric name of every built-in task."""
-    return {metric.name for name in TASKS.builtin for metric in task_metrics(name)}
+    return {metric.name for name in TASKS.builtin for metric in task_metrics(name, clips=True)}
 
 
-def build_task(name: str, classes: Sequence[str], options: Mapping[str, Any] | None = None) -> Task:
+def build_task(
+    name: str,
+    classes: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+    *,
+    clips: bool = False,
+    label_free: bool = False,
+) -> Task:
     """Build a task for a data set's classes.
+
+    Args:
+        name: registry name or dotted path.
+        classes: names in label order.
+        options: ``task_kwargs`` of the spec.
+        clips: whether the data holds clips; an image task then scores their frames.
+        label_free: whether targets are the model's own clean predictions.
 
     Raises:
         LossyError: the name is unknown.
@@ -59,4 +82,6 @@ def build_task(name: str, classes: Sequence[str], options: Mapping[str, Any] | N
     family = TASKS.load(name)
     schema = task_options(name)
     task: Task = family(tuple(classes), schema(**(options or {}))) if schema else family(tuple(classes))
-    return task
+    if label_free:
+        task = AgreementTask(task)
+    return FrameTask(task) if clips and getattr(task, "per_frame", False) else task

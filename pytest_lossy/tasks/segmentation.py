@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_lossy.errors import DataError
-from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
+from pytest_lossy.tasks.base import IGNORED, Evidence, FloatArray, Metric
+from pytest_lossy.tasks.flicker import flicker_of_labels
 
 __all__ = ["IGNORED", "SegmentationTask"]
-
-IGNORED = 255
-"""Label of pixels that count neither for nor against; as a prediction, "no class"."""
 
 
 class SegmentationTask:
@@ -34,6 +32,7 @@ class SegmentationTask:
 
     name = "segmentation"
     primary = "miou"
+    per_frame = True
     metrics = (
         Metric("miou", "mIoU", per_class=True, description="mean over classes of n_ii / (t_i + p_i - n_ii)"),
         Metric("pixel_accuracy", "pixel accuracy", description="sum of n_ii / sum of t_i"),
@@ -131,6 +130,10 @@ class SegmentationTask:
     def as_target(self, prediction: Any) -> Any:
         """A predicted label map is a target as it is."""
         return prediction
+
+    def flicker(self, before: Any, now: Any, after: Any) -> tuple[int, int]:
+        """Pixels of one class before and after a frame that have it in the frame too, and that do not."""
+        return flicker_of_labels(before, now, after)
 
     def _table(self, evidence: Sequence[Evidence]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Per sample and class: pixels correct, labelled so, and predicted so; each (n, C)."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_lossy.cases import CLEAN
+from pytest_lossy.cases import CLEAN, MIX
 from pytest_lossy.errors import ConfigurationError, Problem
 from pytest_lossy.registry import did_you_mean
+from pytest_lossy.specs.schema import Reference
 from pytest_lossy.specs.validation import validate
 from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
+from pytest_lossy.thresholds.mixes import read_mixes
 from pytest_lossy.thresholds.rules import (
     BOUNDS,
     PRIMARY,
@@ -38,6 +40,12 @@ class _Document(BaseModel):
 
     version: Literal[1]
     defaults: Defaults = Defaults()
+    mix: Annotated[
+        dict[str, dict[str, Any]],
+        Field(
+            description="name -> codec label -> level -> share of the fleet; 'clean: share' for what is not compressed"
+        ),
+    ] = {}
     models: dict[str, dict[str, Any]] = {}
 
 
@@ -59,19 +67,35 @@ def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str] | None, l
     document, problems = validate(_Document, source, source.data)
     if document is None:
         raise ConfigurationError(problems)
-    reader = _RuleReader(source, None if metrics is None else {*metrics, PRIMARY}, set(labels))
+    mixes, problems = read_mixes(source, document.mix, set(labels))
+    reader = _RuleReader(
+        source,
+        None if metrics is None else {*metrics, PRIMARY},
+        set(labels),
+        list(document.mix),
+        document.defaults.reference,
+    )
+    reader.problems += problems
     for model, codecs in document.models.items():
         reader.read_model(model, codecs)
     if reader.problems:
         raise ConfigurationError(reader.problems)
-    return Thresholds(tuple(reader.rules), document.defaults, shown.as_posix())
+    return Thresholds(tuple(reader.rules), document.defaults, shown.as_posix(), tuple(mixes))
 
 
 class _RuleReader:
     """Walks ``models`` and collects rules and problems."""
 
-    def __init__(self, source: YamlSource, metrics: set[str] | None, labels: set[str]) -> None:
+    def __init__(
+        self,
+        source: YamlSource,
+        metrics: set[str] | None,
+        labels: set[str],
+        mixes: Sequence[str],
+        reference: Reference,
+    ) -> None:
         self.source, self.metrics, self.labels = source, metrics, labels
+        self.mixes, self.reference = mixes, reference
         self.rules: list[Rule] = []
         self.problems: list[Problem] = []
 
@@ -91,13 +115,21 @@ class _RuleReader:
             if codec == CLEAN:
                 self.read_metrics(model, CLEAN, "", levels, codec_here)
                 continue
+            if codec == MIX:
+                for name, metrics in self.mapping(levels, codec_here, "mixes").items():
+                    if isinstance(name, str) and (name in self.mixes or is_glob(name)):
+                        self.read_metrics(model, MIX, name, metrics, (*codec_here, name))
+                    else:
+                        hint = did_you_mean(str(name), self.mixes) if self.mixes else "add it below 'mix:' at the top"
+                        self.complain((*codec_here, name), f"no mix is called '{name}'; {hint}")
+                continue
             if not isinstance(codec, str):
                 self.complain(codec_here, f"codec label {codec!r} is not text; put it in quotes")
                 continue
             if not is_glob(codec) and codec not in self.labels:
                 self.complain(codec_here, f"unknown codec '{codec}'; {did_you_mean(codec, self.labels)}")
                 continue
-            ranges: list[tuple[str, LevelRange, set[tuple[str, Bound]]]] = []
+            ranges: list[tuple[str, LevelRange, set[tuple[str, Bound, Reference]]]] = []
             for level, metrics in self.mapping(levels, codec_here, "levels").items():
                 self.read_level(model, codec, level, metrics, (*codec_here, level), ranges)
 
@@ -108,7 +140,7 @@ class _RuleReader:
         level: Any,
         metrics: Any,
         here: Location,
-        ranges: list[tuple[str, LevelRange, set[tuple[str, Bound]]]],
+        ranges: list[tuple[str, LevelRange, set[tuple[str, Bound, Reference]]]],
     ) -> None:
         if level == "knee":
             self.complain(here, "gates on the knee are not available in this version; gate levels instead")
@@ -125,11 +157,11 @@ class _RuleReader:
         bounds = LevelRange.parse(pattern)
         if bounds is None:
             return
-        gated = {(rule.metric, rule.bound) for rule in self.rules[before:]}
+        gated = {(rule.metric, rule.bound, rule.reference) for rule in self.rules[before:]}
         for other, other_bounds, other_gated in ranges:
             shared = sorted(gated & other_gated)
             if shared and bounds.overlaps(other_bounds):
-                names = ", ".join(f"{metric}.{bound}" for metric, bound in shared)
+                names = ", ".join(f"{metric}.{bound}" for metric, bound, _ in shared)
                 self.complain(here, f"range '{pattern}' overlaps '{other}' for {names}; make the two ranges disjoint")
         ranges.append((pattern, bounds, gated))
 
@@ -140,26 +172,41 @@ class _RuleReader:
             if not isinstance(metric, str) or (self.metrics is not None and aggregate(metric) not in known):
                 self.complain(metric_here, f"unknown metric '{metric}'; {did_you_mean(str(metric), known)}")
                 continue
-            for bound, limit in self.mapping(bounds, metric_here, "bounds (min, max, max_drop, max_loss)").items():
-                bound_here = (*metric_here, bound)
-                if bound not in BOUNDS:
-                    self.complain(bound_here, f"unknown bound '{bound}'; {did_you_mean(str(bound), BOUNDS)}")
-                    continue
-                if codec == CLEAN and bound in ("max_drop", "max_loss"):
-                    self.complain(bound_here, f"'{bound}' compares with clean itself; gate clean with min or max")
-                    continue
-                number = _parse_limit(limit)
-                if number is None:
-                    self.complain(bound_here, f"{bound}: {limit!r} is not a number or percentage; write 0.05 or 5%")
-                    continue
-                if bound == "max_drop" and not 0 <= number < 1:
-                    self.complain(
-                        bound_here,
-                        f"max_drop: {limit} is not a share of clean; write 0% or more and less than 100%",
-                    )
-                    continue
-                line = self.source.line(bound_here)
-                self.rules.append(Rule(model, codec, level, metric, bound, number, self.source.path.as_posix(), line))
+            if isinstance(bounds, list):  # one entry per reference
+                for index, entry in enumerate(bounds):
+                    self.read_bounds(model, codec, level, metric, entry, (*metric_here, index))
+            else:
+                self.read_bounds(model, codec, level, metric, bounds, metric_here)
+
+    def read_bounds(self, model: str, codec: str, level: str, metric: str, bounds: Any, here: Location) -> None:
+        entries = dict(self.mapping(bounds, here, "bounds (min, max, max_drop, max_loss)"))
+        reference = entries.pop("reference", self.reference)
+        if reference not in ("labels", "clean"):
+            self.complain((*here, "reference"), f"unknown reference '{reference}'; write labels or clean")
+            return
+        for bound, limit in entries.items():
+            bound_here = (*here, bound)
+            if bound not in BOUNDS:
+                choices = [*BOUNDS, "reference"]
+                self.complain(bound_here, f"unknown bound '{bound}'; {did_you_mean(str(bound), choices)}")
+                continue
+            if codec == CLEAN and bound in ("max_drop", "max_loss"):
+                self.complain(bound_here, f"'{bound}' compares with clean itself; gate clean with min or max")
+                continue
+            number = _parse_limit(limit)
+            if number is None:
+                self.complain(bound_here, f"{bound}: {limit!r} is not a number or percentage; write 0.05 or 5%")
+                continue
+            if bound == "max_drop" and not 0 <= number < 1:
+                self.complain(
+                    bound_here,
+                    f"max_drop: {limit} is not a share of clean; write 0% or more and less than 100%",
+                )
+                continue
+            line = self.source.line(bound_here)
+            self.rules.append(
+                Rule(model, codec, level, metric, bound, number, self.source.path.as_posix(), line, reference)
+            )
 
 
 def _valid_level(pattern: str) -> bool:
@@ -194,9 +241,11 @@ def thresholds_json_schema() -> dict[str, Any]:
             "max": limit,
             "max_drop": {**limit, "description": "share of clean, such as 5%"},
             "max_loss": {**limit, "description": "in the metric's units"},
+            "reference": {"enum": ["labels", "clean"], "description": "what the gate applies to; default: labels"},
         },
     }
-    metrics = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Bounds"}}
+    either = {"anyOf": [{"$ref": "#/$defs/Bounds"}, {"type": "array", "items": {"$ref": "#/$defs/Bounds"}}]}
+    metrics = {"type": "object", "additionalProperties": either}
     schema["$defs"]["Bounds"] = bounds
     schema["properties"]["models"] = {
         "type": "object",

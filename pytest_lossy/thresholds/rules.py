@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_lossy.cases import CLEAN, Case
+from pytest_lossy.cases import CLEAN, MIX, Case, Mix
 from pytest_lossy.errors import ConfigurationError, Problem
 from pytest_lossy.registry import did_you_mean
+from pytest_lossy.specs.schema import Reference
 
 __all__ = [
     "BOUNDS",
@@ -47,6 +48,12 @@ class Defaults(BaseModel):
         Literal["point", "pass", "fail"],
         Field(description="outcome of a test whose interval straddles a gate; point: decided by the point estimate"),
     ] = "point"
+    reference: Annotated[
+        Reference,
+        Field(
+            description="what gates apply to that name no reference: results against labels, or label-free agreement"
+        ),
+    ] = "labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +63,14 @@ class Rule:
     model: str
     codec: str
     level: str
-    """``15``, ``>=50``, ``1*`` or ``*``; ``""`` for clean."""
+    """``15``, ``>=50``, ``1*`` or ``*``; ``""`` for clean; the name of a mix, or a pattern of names."""
     metric: str
     bound: Bound
     limit: float
     file: str
     line: int
+    reference: Reference = "labels"
+    """The rule applies only to cases that are scored against the same."""
 
     @property
     def place(self) -> str:
@@ -74,11 +83,13 @@ class Rule:
         codec = _name_rank(self.codec, case.label)
         if model is None or codec is None:
             return None
+        if (case.is_clean or case.mix is not None or self.codec in (CLEAN, MIX)) and self.codec != case.label:
+            return None  # `*` stands for codecs; clean is the case without one, and a mix has several
+        if case.mix is not None:
+            level = _name_rank(self.level, case.mix)
+            return None if level is None else (*model, *codec, *level)
         if case.level is None:
-            # `*` stands for codecs, and clean is the case without one.
-            return (*model, *codec, 0) if self.codec == CLEAN else None
-        if self.codec == CLEAN:
-            return None
+            return (*model, *codec, 0)
         level = _level_rank(self.level, case.level)
         return None if level is None else (*model, *codec, *level)
 
@@ -165,20 +176,30 @@ class Thresholds:
     rules: tuple[Rule, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)
     file: str | None = None
+    mixes: tuple[Mix, ...] = ()
 
-    def gates_for(self, case: Case, primary: str, metrics: Iterable[str]) -> list[Gate]:
+    def mix_cases(self, cases: Sequence[Case]) -> list[Case]:
+        """The mixes that are gated for one model and whose every level is among its ``cases``, clean first."""
+        found = [mix.case(cases[0]) for mix in self.mixes if mix.parts(cases) is not None] if cases else []
+        return [case for case in found if any(rule.rank(case) is not None for rule in self.rules)]
+
+    def mix(self, name: str) -> Mix:
+        """The mix of that name."""
+        return next(mix for mix in self.mixes if mix.name == name)
+
+    def gates_for(self, case: Case, primary: str, metrics: Mapping[str, bool]) -> list[Gate]:
         """The gates of ``case``: per metric and bound, the most specific rule.
 
         Args:
             case: any case.
             primary: the metric that ``primary`` stands for.
-            metrics: aggregate metrics of the case's task; a rule with a pattern as its model is silent about
-                metrics that the task does not have.
+            metrics: aggregate metrics of the case's task, and whether more of each is better; a rule with a pattern as
+                its model is silent about metrics that the task does not have.
 
         Raises:
-            ConfigurationError: two rules match equally well and disagree.
+            ConfigurationError: two rules match equally well and disagree, or one does not fit its metric.
         """
-        known = set(metrics)
+        known = dict(metrics)
         best: dict[tuple[str, Bound], tuple[tuple[float, ...], Rule]] = {}
         problems: list[Problem] = []
         conflicts: dict[tuple[str, Bound], Problem] = {}
@@ -186,7 +207,11 @@ class Thresholds:
             rank = rule.rank(case)
             is_primary = aggregate(rule.metric) == PRIMARY
             metric = primary + rule.metric.removeprefix(PRIMARY) if is_primary else rule.metric
-            if rank is None:
+            if rank is None or rule.reference != case.reference:
+                continue
+            if rule.bound == "max_drop" and case.reference == "clean" and not known.get(aggregate(metric), True):
+                message = f"{metric} is an error and has no drop in label-free mode; gate it with 'max'"
+                problems.append(Problem(Path(rule.file), rule.line, message))
                 continue
             if aggregate(metric) not in known:
                 if not is_glob(rule.model):
@@ -232,12 +257,18 @@ class Thresholds:
             "rules": [asdict(rule) for rule in self.rules],
             "defaults": self.defaults.model_dump(),
             "file": self.file,
+            "mixes": [[mix.name, [list(share) for share in mix.shares], mix.line] for mix in self.mixes],
         }
 
     @classmethod
     def deserialise(cls, data: Mapping[str, Any]) -> Thresholds:
         """The inverse of :meth:`serialise`."""
-        return cls(tuple(Rule(**rule) for rule in data["rules"]), Defaults(**data["defaults"]), data["file"])
+        return cls(
+            tuple(Rule(**rule) for rule in data["rules"]),
+            Defaults(**data["defaults"]),
+            data["file"],
+            tuple(Mix(name, tuple((a, b, c) for a, b, c in shares), line) for name, shares, line in data["mixes"]),
+        )
 
 
 def aggregate(metric: str) -> str:

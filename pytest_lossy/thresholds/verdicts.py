@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pytest_lossy.results.document import GateResult, MetricValue, Verdict
+from pytest_lossy.results.document import GateResult, MetricValue, Reference, Verdict
 from pytest_lossy.thresholds.rules import Gate
 
 __all__ = ["case_verdict", "judge", "outcome"]
 
 
-def judge(gate: Gate, metric: MetricValue | None) -> GateResult:
+def judge(gate: Gate, metric: MetricValue | None, *, reference: Reference = "labels") -> GateResult:
     """Compare one gate with one measured metric.
 
-    ``min`` and ``max`` compare the metric, ``max_drop`` the retention with ``1 - limit``, ``max_loss`` the loss. A gate is
-    met at equality. It has passed or failed only where the whole interval lies on one side of it.
+    ``min`` and ``max`` compare the metric, ``max_drop`` the retention with ``1 - limit``, ``max_loss`` the loss. In
+    label-free mode there is no retention, and ``max_drop`` bounds the absolute disagreement, which is the loss of a metric
+    that is 1 for clean. A gate is met at equality. It has passed or failed only where the whole interval lies on one side
+    of it.
     """
     quantity: Literal["value", "retention", "loss"]
-    at_least = gate.bound in ("min", "max_drop")
-    if gate.bound == "max_drop":
+    label_free_drop = gate.bound == "max_drop" and reference == "clean"
+    at_least = gate.bound in ("min", "max_drop") and not label_free_drop
+    if label_free_drop:
+        quantity, required = "loss", gate.limit
+    elif gate.bound == "max_drop":
         # Retention is clean / metric for errors, so larger is better whichever way the metric runs. The limit is
         # subtracted in decimal: 1 - 0.1 in binary would put 0.9 on the wrong side of its own gate.
         quantity, required = "retention", round(1 - gate.limit, 12)

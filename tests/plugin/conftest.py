@@ -31,8 +31,9 @@ def toy_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, toy_images: Path) -> pytest.Pytester:
+def suite(pytester: pytest.Pytester, toy_images: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """pytester with one spec, its images and gates that the toy meets."""
+    monkeypatch.setenv("PYTEST_LOSSY_CACHE", str(pytester.path / "cache"))
     for folder in ("images", "labels"):
         (pytester.path / folder).symlink_to(toy_images / folder)
     pytester.makeini("[pytest]\nlossy_replicates = 100\n")

@@ -46,7 +46,7 @@ def test_the_three_steps(tmp_path: Path) -> None:
     # The last rule is for "every other model", of which this project has none: mynet's own levels fall under it.
     assert not plan.warnings
     case = next(case for case in indexed[0].cases() if case.level == 15)
-    gates = plan.thresholds.gates_for(case, "miou", ["miou"])
+    gates = plan.thresholds.gates_for(case, "miou", {"miou": True})
     assert [(gate.bound, gate.limit) for gate in gates] == [("min", 0.45), ("max_drop", 0.20)]
 
 

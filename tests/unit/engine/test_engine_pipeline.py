@@ -21,9 +21,9 @@ from hypothesis.extra import numpy as hnp
 from pytest_lossy.codecs.base import Encoded, Levels, Media
 from pytest_lossy.codecs.jpeg import JpegCodec
 from pytest_lossy.data.base import Sample
-from pytest_lossy.engine.casework import mean_psnr
+from pytest_lossy.engine.compression import squared_error
 from pytest_lossy.engine.devices import choose_device, device_names, inference_threads
-from pytest_lossy.engine.pipeline import squared_error
+from pytest_lossy.engine.measured_row import mean_psnr
 from pytest_lossy.errors import CodecError, DataError, ModelError
 from pytest_lossy.results.evidence import CaseEvidence
 

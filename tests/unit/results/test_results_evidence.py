@@ -157,8 +157,8 @@ def rewritten(path: Path, **arrays: np.ndarray | None) -> None:
 
 def test_another_version_is_told(tmp_path: Path) -> None:
     save_evidence(tmp_path / "a.npz", evidence())
-    rewritten(tmp_path / "a.npz", version=np.array(2))
-    with pytest.raises(ResultsError, match="has version 2, this program reads 1"):
+    rewritten(tmp_path / "a.npz", version=np.array(1))
+    with pytest.raises(ResultsError, match="has version 1, this program reads 2"):
         load_evidence(tmp_path / "a.npz")
 
 

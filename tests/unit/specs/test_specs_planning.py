@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from spec_files import GOOD, index, swapped
 
 from pytest_lossy.errors import ConfigurationError
+from pytest_lossy.paths import media_cache_folder
 from pytest_lossy.planning import plan_cases, plan_run, read_specs
 from pytest_lossy.settings import LevelChoice, Settings, SettingsError, parse_settings
+from pytest_lossy.thresholds.rules import Thresholds
 
 ROOT = Path("/project")
 BASE = Settings(
@@ -28,15 +30,18 @@ BASE = Settings(
     thresholds_given=False,
     samples=None,
     device=("auto",),
+    reference=None,
     report=ROOT / "lossy-report",
     replicates=1000,
+    cache=None,
+    cache_bytes=0,
     spill_bytes=0,
     strict=False,
 )
 
 
 def names(folder: Path, **changes: Any) -> list[str]:
-    return [case.name for case in plan_cases(index(folder, GOOD), replace(BASE, **changes))]
+    return [case.name for case in plan_cases(index(folder, GOOD), replace(BASE, **changes), Thresholds())]
 
 
 def refused(folder: Path, **changes: Any) -> str:
@@ -56,7 +61,7 @@ def test_a_named_codec_alone(tmp_path: Path) -> None:
 
 def test_a_codec_that_the_spec_lacks_runs_on_its_default_grid(tmp_path: Path) -> None:
     spec = index(tmp_path, swapped("  jpeg: [95, 15]\n", ""))
-    found = plan_cases(spec, replace(BASE, codecs=("jpeg",)))
+    found = plan_cases(spec, replace(BASE, codecs=("jpeg",)), Thresholds())
     assert [case.name for case in found] == ["clean", *(f"jpeg-q{q}" for q in (95, 75, 50, 30, 15, 10, 5))]
 
 
@@ -227,7 +232,8 @@ def parsed(flags: dict[str, Any] | None = None, ini: dict[str, Any] | None = Non
 
 
 def test_defaults() -> None:
-    assert parsed() == replace(BASE, spill_bytes=2 * 1024**3)
+    sizes = {"spill_bytes": 2 * 1024**3, "cache_bytes": 10 * 1024**3}
+    assert parsed() == replace(BASE, cache=media_cache_folder(), **sizes)
 
 
 def test_flags_beat_ini_values_and_lists_are_split() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from evidence_trips import assert_rows_are_independent, stored_and_loaded
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torchmetrics.classification import MulticlassAccuracy
@@ -74,7 +74,7 @@ def test_accuracies_of_videos_equal_torchmetrics(data: list[tuple[int, np.ndarra
     check_against_torchmetrics(reduced(clips_of(data, seed)), means, [label for label, _ in data])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=videos())
 def test_softmax_before_the_average(data: list[tuple[int, np.ndarray]]) -> None:
     task = ActionTask(CLASSES, ActionOptions(average="softmax"))

@@ -9,7 +9,7 @@ from pytest_lossy.tasks.registry import known_metrics
 from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.rules import Gate, Thresholds
 
-METRICS = ["miou", "pixel_accuracy", "mean_class_accuracy", "fw_iou"]
+METRICS = dict.fromkeys(("miou", "pixel_accuracy", "mean_class_accuracy", "fw_iou"), True)
 
 
 def case(model: str = "segnet-mini", label: str = "jpeg", level: float | None = 15) -> Case:

@@ -80,7 +80,9 @@ models:
 def test_primary_stands_for_the_tasks_primary_metric(tmp_path: Path) -> None:
     thresholds = read(tmp_path, 'version: 1\nmodels: {"*": {"*": {"*": {primary: {max_drop: 50%}}}}}')
     assert limits(thresholds, case()) == {"miou.max_drop": 0.5}
-    assert {gate.metric for gate in thresholds.gates_for(case(), "fw_iou", ["miou", "fw_iou"])} == {"fw_iou"}
+    assert {gate.metric for gate in thresholds.gates_for(case(), "fw_iou", {"miou": True, "fw_iou": True})} == {
+        "fw_iou"
+    }
 
 
 def test_a_named_metric_beats_primary_at_equal_patterns_only() -> None:

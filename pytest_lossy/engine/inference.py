@@ -1,0 +1,84 @@
+"""Calls of a model: batches of what fits, checked answers, errors that name the samples."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import torch
+
+from pytest_lossy.codecs.base import UInt8Array
+from pytest_lossy.data.base import Context
+from pytest_lossy.errors import LossyError, ModelError
+from pytest_lossy.models.base import Model, Prediction
+from pytest_lossy.usercode import explain_exception
+
+__all__ = ["Inference"]
+
+Input = tuple[str, UInt8Array, Context]
+"""A name for messages, the pixels, and what a deployment knows besides them."""
+
+
+class Inference:
+    """Predicts any number of inputs in batches.
+
+    Args:
+        model: ready for inference.
+        batch_size: inputs per call of ``model.predict``.
+        concurrent: how many calls may run at once.
+    """
+
+    def __init__(self, model: Model, batch_size: int, concurrent: int) -> None:
+        self._model, self._batch_size = model, batch_size
+        self._slots = threading.Semaphore(concurrent)
+        self.fitting = batch_size
+        """The batch size that fits GPU memory, lowered when one did not."""
+
+    def predict(self, inputs: Sequence[Input]) -> list[Prediction]:
+        """One prediction per input.
+
+        Raises:
+            ModelError: the model failed, or answered with another number of predictions.
+        """
+        predictions: list[Prediction] = []
+        with self._slots:
+            while len(predictions) < len(inputs):
+                part = inputs[len(predictions) : len(predictions) + self.fitting]
+                try:
+                    predictions += self._call(part)
+                except torch.OutOfMemoryError as error:
+                    if len(part) == 1:
+                        raise ModelError(
+                            f"one sample does not fit GPU memory ({error}); use a smaller input or another device"
+                        ) from None
+                    self.fitting = max(1, len(part) // 2)
+                    if torch.cuda.is_available():
+                        torch.cuda.empty_cache()
+        return predictions
+
+    def notes(self) -> list[str]:
+        """What a reader of the numbers must know."""
+        if self.fitting < self._batch_size:
+            return [f"GPU memory ran out: batches of {self.fitting} instead of {self._batch_size}"]
+        return []
+
+    def _call(self, part: Sequence[Input]) -> list[Prediction]:
+        names = [name for name, _, _ in part]
+        try:
+            answer = list(self._model.predict([media for _, media, _ in part], [context for _, _, context in part]))
+        except torch.OutOfMemoryError:
+            raise
+        except LossyError as error:
+            raise type(error)(f"{error} [{_listed(names)}]") from None
+        except Exception as error:  # noqa: BLE001  a user's model may raise anything
+            raise ModelError(f"the model raised {explain_exception(error)}\n  on {_listed(names)}") from None
+        if len(answer) != len(part):
+            raise ModelError(
+                f"the model returned {len(answer)} predictions for {len(part)} samples ({_listed(names)}); return one per "
+                "sample"
+            )
+        return answer
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
