@@ -30,6 +30,25 @@ def test_same_bits_for_every_task(tasks: pytest.Pytester) -> None:
         assert files == evidence[0]
 
 
+def test_levels_run_apart_equal_levels_run_together(tasks: pytest.Pytester) -> None:
+    """Cases that other machines would run: each row and each file of evidence, bit for bit."""
+    tasks.runpytest_inprocess("--lossy-codec=jpeg", "-p", "no:randomly")
+    together = {row["id"]: row for row in comparable(results(tasks))["cases"]}
+    folder = tasks.path / "lossy-report" / "evidence"
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    apart, files = {}, {}
+    names = sorted({key.rpartition("::")[2] for key in together})
+    assert len(names) == 3
+    for name in names:
+        ids = [key for key in together if key.endswith(f"::{name}")]
+        assert len(ids) == len(TASKS)
+        tasks.runpytest_inprocess("--lossy-codec=jpeg", "-p", "no:randomly", *ids).assert_outcomes(passed=len(TASKS))
+        apart |= {row["id"]: row for row in comparable(results(tasks))["cases"] if row["role"] == "case"}
+        files |= {path.name: path.read_bytes() for path in folder.iterdir() if f"@{name}." in path.name}
+    assert apart == together
+    assert files == whole
+
+
 def test_spilled_samples_score_like_fresh_ones(tasks: pytest.Pytester) -> None:
     tasks.runpytest_inprocess("--lossy-codec=jpeg", "-p", "no:randomly", "--lossy-spill=0")
     fresh = comparable(results(tasks))["cases"]

@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_three_steps(tmp_path: Path) -> None:
-    spec, thresholds = blocks("yaml")
+    spec, thresholds = blocks("yaml")[:2]
     (tmp_path / "model_specs").mkdir()
     path = tmp_path / "model_specs" / "mynet.yaml"
     path.write_text(spec, encoding="utf-8")
@@ -37,8 +37,11 @@ def test_the_three_steps(tmp_path: Path) -> None:
         thresholds_given=False,
         samples=None,
         device=("auto",),
+        reference=None,
         report=tmp_path / "lossy-report",
         replicates=1000,
+        cache=None,
+        cache_bytes=0,
         spill_bytes=0,
         strict=False,
     )
