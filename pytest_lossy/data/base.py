@@ -27,6 +27,17 @@ class SourceInfo:
     bytes: int | None = None
     notes: tuple[str, ...] = ()
     """Conversions applied, such as ``"alpha dropped"``."""
+    codec: str | None = None
+    """The lossy codec that wrote the source, in lower case: ``jpeg``, ``h264``, ``hevc``, ``vp9``; None where there is none
+    or it is unknown."""
+    quality: float | None = None
+    """Estimated strength on that codec's quality scale: of a JPEG file, 1..100 as the IJG counts."""
+    quality_exact: bool = True
+    """False where the file's quantisation tables are not the IJG's, and ``quality`` is that of the nearest."""
+    subsampling: str | None = None
+    """Of the chroma, such as ``4:2:0``; None for grey and where it is unknown."""
+    kbps: float | None = None
+    """Mean bit rate of a video stream in kbit/s, without its container."""
 
 
 @dataclass(frozen=True, slots=True)

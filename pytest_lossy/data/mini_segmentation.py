@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from pytest_lossy.data.mini.dataset import StreetOptions
 from pytest_lossy.data.mini.segmentation import MiniSegmentation
 
 __all__ = ["MiniSegmentationData", "MiniSegmentationOptions"]
 
 
-class MiniSegmentationOptions(BaseModel):
+class MiniSegmentationOptions(StreetOptions):
     """Keyword arguments of ``mini-segmentation``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    split: Literal["train", "val", "test"] = "val"
-    count: Annotated[int | None, Field(ge=1, description="the first so many scenes; default: the whole split")] = None
 
 
 class MiniSegmentationData(MiniSegmentation):
     """Rendered street scenes with label maps; needs no download."""
 
     Options = MiniSegmentationOptions
+    media: Literal["stills", "clips"] = "stills"
 
     def __init__(self, options: MiniSegmentationOptions, base: Path) -> None:
-        super().__init__(split=options.split, count=options.count)
+        super().__init__(options.split, options.count, size=options.size, frames=options.frames, fps=options.fps)
+
+    @staticmethod
+    def media_of(options: MiniSegmentationOptions) -> Literal["stills", "clips"]:
+        """Clips where ``frames`` is given."""
+        return "stills" if options.frames is None else "clips"

@@ -420,6 +420,37 @@ class TestGallery:
         with Image.open(out) as sheet:
             assert sheet.size == (3 * 2 * 256, 2 * 192)
 
+    @pytest.mark.parametrize(
+        ("name", "size"),
+        [
+            ("mini-segmentation", (3 * 2 * 256, 192)), ("mini-detection", (3 * 2 * 256, 2 * 192)),
+            ("mini-pose", (3 * 2 * 256, 2 * 192)), ("mini-depth", (3 * 2 * 256, 192)),
+            ("mini-action", (2 * 6 * 128, 96)), ("mini-classification", (14 * 96, 96)),
+        ],
+    )  # fmt: skip
+    def test_every_data_set(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
+    ) -> None:
+        monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+        out = tmp_path / "sheet.png"
+        assert gallery.main([str(out), "--data", name, "--count", "1"]) == 0
+        with Image.open(out) as sheet:
+            assert sheet.size == size
+            assert np.asarray(sheet)[:64, :64].std() > 3
+
+    def test_truth_is_drawn_where_it_is(self) -> None:
+        image = np.full((40, 50, 3), 128, np.uint8)
+        target = {"boxes": np.array([[10.0, 5.0, 30.0, 25.0]]), "labels": np.array([0]), "iscrowd": np.array([0])}
+        drawn = gallery.drawn_boxes(image, target)
+        changed = np.argwhere((drawn != 128).any(axis=2))
+        assert changed.min(axis=0).tolist() == [10, 20]
+        assert changed.max(axis=0).tolist() == [49, 59]
+        depth = np.full((40, 50), 5.0, np.float32)
+        depth[:20], depth[20:, :25] = 0.0, 50.0
+        grey = gallery.drawn_depth(image, depth)[:, 50:].astype(int)
+        assert grey[5, 5].tolist() == [30, 40, 120]
+        assert grey[30, 40].sum() > grey[30, 5].sum()
+
     def test_bad_split_is_a_usage_error(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             gallery.main([str(tmp_path / "sheet.png"), "--split", "nothing"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NEAR", "Camera", "Vector", "View"]
+__all__ = ["NEAR", "Camera", "CameraMotion", "Vector", "View"]
 
 Vector = tuple[float, float, float]
 
@@ -45,6 +46,35 @@ class Camera:
         b = self.basis()
         # Written out rather than as a matrix product, whose summation order depends on the BLAS in use.
         return np.stack([d[:, 0] * r[0] + d[:, 1] * r[1] + d[:, 2] * r[2] for r in b], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraMotion:
+    """How a hand-held camera turns and sways."""
+
+    pan: float = 0.0
+    """Radians per second to the right."""
+    tilt: float = 0.0
+    """Radians per second downwards."""
+    strafe: float = 0.0
+    """Metres per second to the right."""
+    shake: float = 0.0
+    """Amplitude of the trembling, radians."""
+    rate: float = 1.0
+    """Of the trembling, Hertz."""
+    phase: float = 0.0
+
+    def applied(self, camera: Camera, time: float) -> Camera:
+        """The camera after ``time`` seconds."""
+        way, angle = self.strafe * time, 2.0 * math.pi * self.rate * time + self.phase
+        x, y, z = camera.position
+        return dataclasses.replace(
+            camera,
+            position=(x + way * math.cos(camera.yaw), y, z - way * math.sin(camera.yaw)),
+            yaw=camera.yaw + self.pan * time + self.shake * math.sin(angle),
+            # Another frequency than sideways, or the trembling would be a straight line.
+            pitch=camera.pitch + self.tilt * time + 0.6 * self.shake * math.sin(1.7 * angle + 1.0),
+        )
 
 
 @dataclass(frozen=True, slots=True)

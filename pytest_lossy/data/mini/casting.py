@@ -10,6 +10,7 @@ from pytest_lossy.data.mini.buildings import Building
 from pytest_lossy.data.mini.display import Color
 from pytest_lossy.data.mini.furniture import FENCES, Fence, Pole
 from pytest_lossy.data.mini.people import Dress, Person
+from pytest_lossy.data.mini.recipe import STREET
 from pytest_lossy.data.mini.sign_faces import SIGNS
 from pytest_lossy.data.mini.signs import Sign
 from pytest_lossy.data.mini.skeleton import POSES, Pose
@@ -66,10 +67,15 @@ _LACQUERS: tuple[Color, ...] = (
 )  # fmt: skip
 
 
-def make_vehicle(rng: np.random.Generator, place: Place, kind: int | None = None) -> Vehicle:
-    """A vehicle at a place; kinds are drawn with the frequencies of traffic unless given."""
+def make_vehicle(
+    rng: np.random.Generator,
+    place: Place,
+    kind: int | None = None,
+    shares: tuple[float, ...] = STREET.vehicle_kinds,
+) -> Vehicle:
+    """A vehicle at a place; kinds are drawn with the frequencies ``shares`` unless given."""
     if kind is None:
-        kind = int(rng.choice(len(MODELS), p=[0.25, 0.26, 0.14, 0.13, 0.11, 0.06, 0.05]))
+        kind = int(rng.choice(len(MODELS), p=list(shares)))
     base = _one_of(rng, _LACQUERS) if rng.random() < 0.75 else _any_hue(rng, 0.08, 0.45, 0.7)
     load = _tinted(rng, _one_of(rng, ((0.6, 0.6, 0.58), (0.3, 0.3, 0.3), (0.1, 0.15, 0.3), (0.4, 0.1, 0.08))))
     return Vehicle(MODELS[kind], place, _tinted(rng, base), load, log_uniform(rng, 0.02, 0.11), shift_of(rng))
@@ -98,10 +104,12 @@ _TROUSERS: tuple[Color, ...] = (
 )
 
 
-def make_person(rng: np.random.Generator, place: Place, pose: str | None = None) -> Person:
-    """A person at a place, in one of the named poses with noise in every joint."""
+def make_person(
+    rng: np.random.Generator, place: Place, pose: str | None = None, shares: tuple[float, ...] = STREET.poses
+) -> Person:
+    """A person at a place, in one of the named poses, drawn by ``shares``, with noise in every joint."""
     names = tuple(POSES)
-    name = pose or names[int(rng.choice(len(names), p=[0.2, 0.42, 0.06, 0.06, 0.08, 0.06, 0.05, 0.03, 0.04]))]
+    name = pose or names[int(rng.choice(len(names), p=list(shares)))]
     base = POSES[name]
 
     def near(values: tuple[float, float]) -> tuple[float, float]:

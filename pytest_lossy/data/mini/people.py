@@ -21,7 +21,8 @@ from pytest_lossy.data.mini.display import (
     unit,
 )
 from pytest_lossy.data.mini.labels import PERSON
-from pytest_lossy.data.mini.skeleton import TRUNK, Joints, Pose, joints, keypoints
+from pytest_lossy.data.mini.motion import Motion
+from pytest_lossy.data.mini.skeleton import TRUNK, Joints, Pose, joints, keypoints, turned_away
 from pytest_lossy.data.mini.things import Footprint, Place, box_footprint, box_shadow
 
 __all__ = ["Dress", "Person"]
@@ -71,6 +72,8 @@ class Person:
     shift: tuple[float, float]
     label: int = PERSON
     counted: bool = True
+    motion: Motion | None = None
+    """What the person does; None keeps the pose, or walks where that is a walker's."""
 
     def footprint(self, time: float) -> Footprint:
         """A square as wide as the shoulders."""
@@ -84,7 +87,14 @@ class Person:
         """World positions of the 17 keypoints, in ``skeleton.KEYPOINTS`` order."""
         return keypoints(self._joints(time), self.place, self.height)
 
+    def turned_away(self, time: float, eye: Vector) -> list[bool]:
+        """Which of the 17 keypoints the person's own body hides from ``eye``."""
+        return turned_away(self._joints(time), self.place, self.height, eye)
+
     def _joints(self, time: float) -> Joints:
+        if self.motion is not None:
+            pose, lift = self.motion.at(time)
+            return joints(self.place, time, height=self.height, build=self.build, pose=pose, phase=0.0, lift=lift)
         return joints(self.place, time, height=self.height, build=self.build, pose=self.pose, phase=self.phase)
 
     def emit(self, display: DisplayList, time: float) -> None:

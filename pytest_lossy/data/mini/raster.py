@@ -12,7 +12,7 @@ from pytest_lossy.data.mini.camera import NEAR, Vector, View
 from pytest_lossy.data.mini.display import DisplayList, Leaves, Shadow
 from pytest_lossy.data.mini.noise import COARSE, FINE, Banks
 
-__all__ = ["rasterise", "shadow_map"]
+__all__ = ["extents", "rasterise", "shadow_map"]
 
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
@@ -43,6 +43,34 @@ def rasterise(display: DisplayList, view: View, noise: Banks) -> Int32:
         if outline is not None:
             draw.polygon(outline, fill=command[0])
     return np.asarray(image, dtype=np.int32)
+
+
+def extents(display: DisplayList, view: View) -> dict[int, tuple[float, float, float, float]]:
+    """Where each instance would be seen if nothing hid it and the picture had no border.
+
+    Returns:
+        instance -> x0, y0, x1, y1 in pixels of the view; parts nearer than the camera's near plane are left out.
+
+    """
+    points: list[Vector] = []
+    owners: list[float] = []
+    for command in display.commands:
+        if not isinstance(command, Leaves) and (owner := display.rows[command[0]][-1]):
+            points += command[1]
+            owners += [owner] * len(command[1])
+    if not points:
+        return {}
+    seen = view.camera.view(np.array(points, dtype=np.float64))
+    ahead = seen[:, 2] >= NEAR
+    x, y, z = seen[ahead].T
+    column, row = x * view.focal / z + 0.5 * view.width, 0.5 * view.height - y * view.focal / z
+    instance = np.array(owners)[ahead]
+    found = {}
+    for owner in np.unique(instance).tolist():
+        own = instance == owner
+        u, v = column[own], row[own]
+        found[int(owner)] = (float(u.min()), float(v.min()), float(u.max()), float(v.max()))
+    return found
 
 
 def shadow_map(shadows: list[Shadow], view: View) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

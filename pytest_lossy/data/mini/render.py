@@ -10,18 +10,20 @@ import numpy.typing as npt
 
 from pytest_lossy.data.mini import materials
 from pytest_lossy.data.mini.buildings import Building
-from pytest_lossy.data.mini.camera import Camera, View
+from pytest_lossy.data.mini.camera import NEAR, Camera, View
 from pytest_lossy.data.mini.display import DisplayList, Material
 from pytest_lossy.data.mini.labels import IGNORE, SKY
 from pytest_lossy.data.mini.noise import banks
 from pytest_lossy.data.mini.occlusion import back_to_front
 from pytest_lossy.data.mini.people import Person
-from pytest_lossy.data.mini.raster import rasterise, shadow_map
+from pytest_lossy.data.mini.raster import extents, rasterise, shadow_map
 from pytest_lossy.data.mini.scene import Scene
 from pytest_lossy.data.mini.sensor import develop, half_size
 from pytest_lossy.data.mini.shading import shade
+from pytest_lossy.data.mini.signs import Sign
 from pytest_lossy.data.mini.skeleton import KEYPOINTS
 from pytest_lossy.data.mini.things import Footprint, Thing
+from pytest_lossy.data.mini.vehicles import Vehicle
 
 __all__ = ["SIZE", "Frame", "Instance", "render"]
 
@@ -29,6 +31,7 @@ SIZE = (256, 192)
 """Width and height of a frame in pixels."""
 
 _SUPERSAMPLING = 2
+_FACE, _NOSE = 5, 0.02  # the first keypoints; body heights
 _SHADOW_REACH = 100.0  # metres: beyond that a shadow is less than a pixel high
 
 
@@ -43,6 +46,12 @@ class Instance:
     """Metres along the camera's axis."""
     keypoints: npt.NDArray[np.float64] | None
     """(17, 3) x, y in pixels and COCO's visibility (0 outside the frame, 1 hidden, 2 visible), for people."""
+    kind: str = ""
+    """The vehicle's model, the sign's kind, or ``person``."""
+    extent: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """x0, y0, x1, y1 in pixels of the whole object, hidden parts and those outside the frame included."""
+    height: float = 0.0
+    """A person's, in pixels at its distance; 0 for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,14 @@ def render(scene: Scene, size: tuple[int, int] = SIZE, time: float = 0.0) -> Fra
     # Depth and instances cannot be averaged; the lower right of the four samples stands for the pixel.
     instances = np.ascontiguousarray(shaded.instance[1::2, 1::2])
     depth = np.ascontiguousarray(shaded.depth[1::2, 1::2])
-    things = tuple(_instance(scene.things[index], number, camera, time, instances) for index, number in numbers.items())
+    whole = extents(display, view)
+    things = tuple(
+        _instance(
+            scene.things[index], number, camera, time, instances,
+            tuple(side / _SUPERSAMPLING for side in whole.get(number, (0.0,) * 4)),
+        )
+        for index, number in numbers.items()
+    )  # fmt: skip
     return Frame(image, labels, depth, instances, things, camera.focal * size[0])
 
 
@@ -143,15 +159,24 @@ def _vote(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.where(first, a, np.where(second, b, np.where(c == d, c, np.uint8(IGNORE)))).astype(np.uint8)
 
 
-def _instance(thing: Thing, number: int, camera: Camera, time: float, instances: npt.NDArray[np.uint16]) -> Instance:
+def _instance(
+    thing: Thing,
+    number: int,
+    camera: Camera,
+    time: float,
+    instances: npt.NDArray[np.uint16],
+    extent: tuple[float, ...],
+) -> Instance:
     footprint = thing.footprint(time)
     height, width = instances.shape
     x = sum(p[0] for p in footprint) / len(footprint)
     z = sum(p[1] for p in footprint) / len(footprint)
     distance = float(camera.view(np.array([[x, 0.0, z]]))[0, 2])
-    keypoints = None
+    keypoints, tall = None, 0.0
     if isinstance(thing, Person):
+        tall = thing.height * camera.focal * width / max(distance, NEAR)
         keypoints = np.zeros((len(KEYPOINTS), 3))
+        away = thing.turned_away(time, camera.position)
         for k, (px, py, pz) in enumerate(camera.view(np.array(thing.keypoints(time))).tolist()):
             if pz <= 0:
                 continue
@@ -159,6 +184,11 @@ def _instance(thing: Thing, number: int, camera: Camera, time: float, instances:
             v = 0.5 * height - py * camera.focal * width / pz
             column, row = math.floor(u), math.floor(v)
             if 0 <= column < width and 0 <= row < height:
-                around = instances[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-                keypoints[k] = (u, v, 2.0 if (around == number).any() else 1.0)
-    return Instance(number, thing.label, distance, keypoints)
+                # Noses stick out of the ellipse that a head is drawn as.
+                reach = 1 + int(_NOSE * tall) if k < _FACE else 1
+                rows, columns = (slice(max(at - reach, 0), at + reach + 1) for at in (row, column))
+                around = instances[rows, columns]
+                keypoints[k] = (u, v, 2.0 if (around == number).any() and not away[k] else 1.0)
+    kind = thing.model.name if isinstance(thing, Vehicle) else thing.kind if isinstance(thing, Sign) else "person"
+    x0, y0, x1, y1 = extent
+    return Instance(number, thing.label, distance, keypoints, kind, (x0, y0, x1, y1), tall)

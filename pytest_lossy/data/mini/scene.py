@@ -10,8 +10,9 @@ import numpy as np
 
 from pytest_lossy.data.mini import casting
 from pytest_lossy.data.mini.buildings import Building
-from pytest_lossy.data.mini.camera import Camera
+from pytest_lossy.data.mini.camera import Camera, CameraMotion
 from pytest_lossy.data.mini.furniture import Fence
+from pytest_lossy.data.mini.recipe import STREET, Recipe
 from pytest_lossy.data.mini.roadside import line_street
 from pytest_lossy.data.mini.sensor import Sensor
 from pytest_lossy.data.mini.shading import Light
@@ -19,10 +20,10 @@ from pytest_lossy.data.mini.street import KERB, Line, Street
 from pytest_lossy.data.mini.things import Footprint, Place, Thing
 from pytest_lossy.data.mini.weather import sample_light
 
-__all__ = ["Scene", "sample_scene"]
+__all__ = ["Scene", "sample_scene", "scene_light"]
 
-_LORRY, _LORRY_DISTANCE = 2.5, 16.0
-"""Vehicles taller than this keep that distance (metres), or they would hide the street."""
+_TALL = 2.5
+"""Vehicles taller than this (metres) are lorries and buses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,21 @@ class Scene:
     sensor: Sensor
     street: Street
     things: tuple[Thing, ...]
+    motion: CameraMotion | None = None
+    """What the camera does besides rolling along its heading."""
 
     def camera_at(self, time: float) -> Camera:
         """The camera after ``time`` seconds."""
         x, y, z = self.camera.position
         way = self.speed * time
         moved = (x + way * math.sin(self.camera.yaw), y, z + way * math.cos(self.camera.yaw))
-        return dataclasses.replace(self.camera, position=moved)
+        camera = dataclasses.replace(self.camera, position=moved)
+        return camera if self.motion is None else self.motion.applied(camera, time)
 
 
-def sample_scene(seed: int, index: int) -> Scene:
+def sample_scene(seed: int, index: int, recipe: Recipe = STREET) -> Scene:
     """Draw scene ``index`` of the world ``seed``; the same numbers give the same scene in every process."""
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
+    rng = _generator(seed, index)
     light = sample_light(rng)
     sensor = Sensor(
         noise=casting.log_uniform(rng, 0.0015, 0.008),
@@ -56,18 +60,27 @@ def sample_scene(seed: int, index: int) -> Scene:
         contrast=float(rng.choice([1.18, 1.28, 1.38, 1.48])),
         seed=int(rng.integers(1 << 31)),
     )
-    street = _street(rng)
-    camera = _camera(rng, street)
+    street = _street(rng, recipe)
+    camera = _camera(rng, street, recipe)
     things: list[Thing] = []
     for side in (0, 1):
         things += [t for t in line_street(rng, street, side) if not _in_the_way(t, camera)]
     things += _skyline(rng)
-    things += _traffic(rng, street, camera)
-    things += _people(rng, street, camera, things)
+    things += _traffic(rng, street, camera, recipe)
+    things += _people(rng, street, camera, things, recipe)
     return Scene(camera, float(rng.choice([0.0, rng.uniform(2, 12)])), light, sensor, street, tuple(things))
 
 
-def _street(rng: np.random.Generator) -> Street:
+def scene_light(seed: int, index: int) -> Light:
+    """The light of ``sample_scene(seed, index)``, without the street."""
+    return sample_light(_generator(seed, index))
+
+
+def _generator(seed: int, index: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
+
+
+def _street(rng: np.random.Generator, recipe: Recipe) -> Street:
     half = float(rng.uniform(3.0, 6.5))
     crossings: list[tuple[float, float]] = []
     if rng.random() < 0.45:
@@ -97,6 +110,7 @@ def _street(rng: np.random.Generator) -> Street:
         slab=(float(rng.uniform(0.3, 0.9)), float(rng.uniform(0.3, 0.9))),
         dry=float(rng.uniform(-0.2, 0.35)),
         shift=shift,
+        exact_kerbs=recipe.exact_kerbs,
     )
 
 
@@ -140,7 +154,7 @@ def _lines(rng: np.random.Generator, half: float, crossings: list[tuple[float, f
     return found
 
 
-def _camera(rng: np.random.Generator, street: Street) -> Camera:
+def _camera(rng: np.random.Generator, street: Street, recipe: Recipe) -> Camera:
     """Mostly a car's or a walker's view down the street; some higher, some askew."""
     half = street.half_road
     # A walker who looks askew looks across the road: the other way there would be a wall and nothing else.
@@ -155,7 +169,14 @@ def _camera(rng: np.random.Generator, street: Street) -> Camera:
     yaw = float(rng.normal(0, 0.12)) if rng.random() < 0.85 else askew * float(rng.uniform(0.3, 0.7))
     # Higher cameras look further down, so that the street stays in view.
     pitch = float(rng.normal(0.02, 0.045)) + 0.045 * (height - 1.5)
-    return Camera((x, height, 0.0), yaw, pitch, float(rng.normal(0, 0.012)), casting.log_uniform(rng, 0.75, 1.35))
+    camera = Camera((x, height, 0.0), yaw, pitch, float(rng.normal(0, 0.012)), casting.log_uniform(rng, 0.75, 1.35))
+    if not recipe.survey:
+        return camera
+    # One lens, since metric depth cannot be told from a picture of unknown focal length; heights and pitches vary,
+    # so that the ground plane does not give depth away by the row alone.
+    height = casting.log_uniform(rng, 1.0, 6.0)
+    pitch = float(rng.normal(0.02, 0.07)) + 0.04 * (height - 1.5)
+    return dataclasses.replace(camera, position=(x, height, 0.0), pitch=pitch, focal=1.0)
 
 
 def _skyline(rng: np.random.Generator) -> list[Thing]:
@@ -179,16 +200,16 @@ def _skyline(rng: np.random.Generator) -> list[Thing]:
     return things
 
 
-def _traffic(rng: np.random.Generator, street: Street, camera: Camera) -> list[Thing]:
+def _traffic(rng: np.random.Generator, street: Street, camera: Camera, recipe: Recipe) -> list[Thing]:
     """Vehicles in lanes, parked at the kerb and on side streets, none inside another or on the camera."""
     half = street.half_road
     vehicles: list[Thing] = []
     taken: list[Footprint] = []
-    wanted = int(rng.integers(3, 11))
+    wanted = int(rng.integers(*recipe.vehicles))
     for _ in range(4 * wanted):
         if len(vehicles) >= wanted:
             break
-        z = camera.position[2] + casting.log_uniform(rng, 7.0, 80)
+        z = camera.position[2] + casting.log_uniform(rng, *recipe.vehicle_distances)
         way = str(rng.choice(["lane", "parked", "across"], p=[0.5, 0.38, 0.12]))
         if way == "parked":
             side = float(rng.choice([-1, 1]))
@@ -203,8 +224,8 @@ def _traffic(rng: np.random.Generator, street: Street, camera: Camera) -> list[T
                 z = float(rng.uniform(z0 + 1.2, z1 - 1.2))
             turn = float(rng.choice([-1, 1])) * math.pi / 2 + float(rng.normal(0, 0.2))
             place = Place(float(rng.uniform(-0.6, 0.6)) * half, z, turn, float(rng.uniform(0, 6)))
-        vehicle = casting.make_vehicle(rng, place)
-        if vehicle.model.height > _LORRY and z - camera.position[2] < _LORRY_DISTANCE:
+        vehicle = casting.make_vehicle(rng, place, shares=recipe.vehicle_kinds)
+        if vehicle.model.height > _TALL and z - camera.position[2] < recipe.tall_distance:
             continue
         area = vehicle.footprint(0.0)
         if _free(area, taken, camera, 2.6):
@@ -213,15 +234,17 @@ def _traffic(rng: np.random.Generator, street: Street, camera: Camera) -> list[T
     return vehicles
 
 
-def _people(rng: np.random.Generator, street: Street, camera: Camera, others: list[Thing]) -> list[Thing]:
+def _people(
+    rng: np.random.Generator, street: Street, camera: Camera, others: list[Thing], recipe: Recipe
+) -> list[Thing]:
     """Walkers on both pavements and on the road; distances are log-uniform, so sizes in pixels are too."""
     taken = [t.footprint(0.0) for t in others]
     people: list[Thing] = []
-    wanted = int(rng.integers(3, 12))
-    for _ in range(5 * wanted):
+    wanted = int(rng.integers(*recipe.people))
+    for _ in range((15 if recipe.in_view else 5) * wanted):
         if len(people) >= wanted:
             break
-        distance = casting.log_uniform(rng, 3.5, 42)
+        distance = casting.log_uniform(rng, *recipe.people_distances)
         z = camera.position[2] + distance
         where = float(rng.random())
         if where < 0.72:
@@ -233,11 +256,20 @@ def _people(rng: np.random.Generator, street: Street, camera: Camera, others: li
             heading, ground = float(rng.choice([-1, 1])) * math.pi / 2 + float(rng.normal(0, 0.5)), 0.0
         if any(z0 < z < z1 for z0, z1 in street.crossings):
             ground = 0.0
-        person = casting.make_person(rng, Place(x, z, heading, float(rng.uniform(0.8, 1.6)), ground))
+        if recipe.in_view and not _in_view(camera, x, z):
+            continue
+        place = Place(x, z, heading, float(rng.uniform(0.8, 1.6)), ground)
+        person = casting.make_person(rng, place, shares=recipe.poses)
         if _free(person.footprint(0.0), taken, camera, 2.2):
             taken.append(person.footprint(0.0))
             people.append(person)
     return people
+
+
+def _in_view(camera: Camera, x: float, z: float) -> bool:
+    """Whether the picture's columns reach a place on the ground."""
+    bearing = math.atan2(x - camera.position[0], z - camera.position[2]) - camera.yaw
+    return abs(math.tan(bearing)) * camera.focal < 0.5
 
 
 def _in_the_way(thing: Thing, camera: Camera) -> bool:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pytest_lossy.data.base import Sample, SourceInfo
+from pytest_lossy.data.base import Sample, SourceInfo, UInt8Array
 from pytest_lossy.data.mini import GENERATOR_VERSION
-from pytest_lossy.data.mini.cache import FrameCache
+from pytest_lossy.data.mini.cache import FrameCache, RecordCache
+from pytest_lossy.data.mini.clip import around, render_clip
+from pytest_lossy.data.mini.dataset import Split
 from pytest_lossy.data.mini.labels import CLASSES
 from pytest_lossy.data.mini.render import SIZE, render
-from pytest_lossy.data.mini.scene import sample_scene
+from pytest_lossy.data.mini.scene import sample_scene, scene_light
+from pytest_lossy.data.mini.weather import weather_tags
 from pytest_lossy.errors import DataError
 
 __all__ = ["SPLITS", "MiniSegmentation", "Split"]
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A part of the world that shares no scene with the others."""
-
-    seed: int
-    size: int
 
 
 SPLITS: dict[str, Split] = {"train": Split(1001, 500), "val": Split(2002, 100), "test": Split(3003, 100)}
@@ -33,18 +28,30 @@ SPLITS: dict[str, Split] = {"train": Split(1001, 500), "val": Split(2002, 100), 
 class MiniSegmentation:
     """Rendered street scenes with label maps; satisfies ``pytest_lossy.data.base.Dataset``.
 
-    Images are (192, 256, 3) uint8 RGB; targets (192, 256) uint8, 0-10 as in ``classes``, 255 ignored. A
-    frame takes about 0.1 s to render and 4 ms to read from the on-disk cache, with identical bits either
-    way.
+    Images are (192, 256, 3) uint8 RGB, or clips (T, 192, 256, 3) whose middle frame is that image; targets (192, 256)
+    uint8, 0-10 as in ``classes``, 255 ignored. A frame takes about 0.1 s to render and 4 ms to read from the on-disk
+    cache, with identical bits either way.
     """
 
-    def __init__(self, split: str = "val", count: int | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        split: str = "val",
+        count: int | None = None,
+        cache: Path | None = None,
+        *,
+        size: tuple[int, int] = SIZE,
+        frames: int | None = None,
+        fps: float = 25.0,
+    ) -> None:
         """Choose frames; nothing is rendered yet.
 
         Args:
             split: ``train`` (500 frames), ``val`` (100) or ``test`` (100).
             count: use the first ``count`` frames of the split; None for all.
             cache: root folder of the frame cache; None for ``$PYTEST_LOSSY_CACHE`` or the user's cache.
+            size: width and height in pixels.
+            frames: give clips of so many frames, of which number ``frames // 2`` is labelled; None for stills.
+            fps: frames per second of clips.
 
         Raises:
             DataError: unknown split, or a count outside the split.
@@ -60,7 +67,9 @@ class MiniSegmentation:
             )
         self._split = split
         self._count = available if count is None else count
-        self._cache = FrameCache(None if cache is None else Path(cache))
+        self._size, self._frames, self._fps = size, frames, fps
+        root = None if cache is None else Path(cache)
+        self._cache, self._records = FrameCache(root), RecordCache(root, f"mini-segmentation-{self._variant()}")
 
     @property
     def name(self) -> str:
@@ -103,18 +112,51 @@ class MiniSegmentation:
 
         """
         identity = self.sample_id(index)
+        image, labels = self._still(index) if self._plain() else self._variation(index)
+        tags = weather_tags(scene_light(SPLITS[self._split].seed, index))
+        clip: dict[str, Any] = {}
+        if self._frames is not None:
+            clip = {"context": {"fps": self._fps}, "frame": self._frames // 2}
+        source = SourceInfo(format="rendered")
+        return Sample(identity, image, labels, tags=tags, source=source, **clip)
+
+    def _still(self, index: int) -> tuple[UInt8Array, UInt8Array]:
+        """Image and labels in the usual size."""
         found = self._cache.read(self._split, index, SIZE)
         if found is None:
             frame = render(sample_scene(SPLITS[self._split].seed, index))
             found = (frame.image, frame.labels)
             self._cache.write(self._split, index, *found)
-        image, labels = found
-        return Sample(id=identity, media=image, target=labels, source=SourceInfo(format="rendered"))
+        return found
+
+    def _variation(self, index: int) -> tuple[UInt8Array, UInt8Array]:
+        """Image or clip, and labels, in any size."""
+        record = self._records.read(self._split, index)
+        if record is None:
+            scene = sample_scene(SPLITS[self._split].seed, index)
+            if self._frames is None:
+                frame = render(scene, self._size)
+                media = frame.image
+            else:
+                times = around(self._frames, self._fps)
+                media, frame = render_clip(scene, self._size, times, self._frames // 2)
+            record = {"media": media, "labels": frame.labels}
+            self._records.write(self._split, index, record)
+        return record["media"], record["labels"]
 
     def fingerprint(self) -> str:
         """SHA-256 of the generator's version and the choice of frames."""
         parts = [self.name, GENERATOR_VERSION, self._split, self._count]
+        if not self._plain():
+            parts.append(self._variant())
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _plain(self) -> bool:
+        return self._frames is None and self._size == SIZE
+
+    def _variant(self) -> str:
+        size = f"{self._size[0]}x{self._size[1]}"
+        return size if self._frames is None else f"{size}-{self._frames}-{self._fps:g}"
 
     def _check(self, index: int) -> None:
         if not 0 <= index < self._count:

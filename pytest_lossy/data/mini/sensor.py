@@ -12,6 +12,7 @@ __all__ = ["Sensor", "develop", "half_size"]
 
 Float32 = npt.NDArray[np.float32]
 _STEPS = 4096
+_MOMENTS = 1 << 32  # seeds are not negative, times before a scene's start are
 _FULL = 1.6  # linear light that maps to white, after the shoulder
 
 
@@ -59,7 +60,7 @@ def develop(color: Float32, exposure: float, sensor: Sensor, time: float) -> npt
     part it is common to the channels (luminance).
     """
     _, height, width = color.shape
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([sensor.seed, round(time * 1000)])))
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([sensor.seed, round(time * 1000) % _MOMENTS])))
     y = ((np.arange(height, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / height) - 1)[:, None]
     x = ((np.arange(width, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / width) - 1)[None, :]
     falloff = np.float32(exposure) * (1.0 - np.float32(sensor.vignette * 0.5) * (x * x + y * y))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pytest_lossy.data.mini.display import Color, scaled
 
-__all__ = ["SIGNS", "Patch", "face"]
+__all__ = ["CLOSE_SIGNS", "SIGNS", "Patch", "face"]
 
 _RED: Color = (0.5, 0.02, 0.025)
 _WHITE: Color = (0.72, 0.72, 0.7)
@@ -30,16 +30,19 @@ class Patch:
     glow: float = 0.0
 
 
+_Painter = Callable[[int], list[Patch]]
+
+
 def face(kind: str, variant: int, fine: bool) -> list[Patch]:
     """The patches of a sign.
 
     Args:
-        kind: one of ``SIGNS``.
+        kind: one of ``SIGNS`` or ``CLOSE_SIGNS``.
         variant: any number; chooses digits, arrows, the lit lamp and the colour of boards.
         fine: whether the symbols are drawn, or only the large shapes that a distant camera resolves.
 
     """
-    base, symbols = _FACES[kind]
+    base, symbols = _FACES[kind] if kind in _FACES else _CLOSE_FACES[kind]
     return base(variant) + (symbols(variant) if fine else [])
 
 
@@ -70,6 +73,44 @@ def _limit_digits(variant: int) -> list[Patch]:
         else:
             found.append(_box(_WHITE, x - 0.2, x + 0.06, 0.06, 0.22))
             found.append(_box(_WHITE, x - 0.06, x + 0.2, -0.22, -0.08))
+    return found
+
+
+_SEGMENTS = {"0": "abcdef", "3": "abcdg", "5": "acdfg", "6": "acdefg", "8": "abcdefg"}
+
+
+def _digit(number: str, x: float) -> list[Patch]:
+    """Strokes of a digit, named as those of seven-segment displays: a on top, then clockwise, g in the middle."""
+    wide, tall, pen = 0.2, 0.4, 0.055
+    strokes = {
+        "a": (-wide, wide, tall - 2 * pen, tall), "d": (-wide, wide, -tall, 2 * pen - tall),
+        "g": (-wide, wide, -pen, pen), "b": (wide - 2 * pen, wide, 0.0, tall), "c": (wide - 2 * pen, wide, -tall, 0.0),
+        "e": (-wide, 2 * pen - wide, -tall, 0.0), "f": (-wide, 2 * pen - wide, 0.0, tall),
+    }  # fmt: skip
+    boxes = (strokes[name] for name in _SEGMENTS[number])
+    return [_box(_BLACK, x + x0, x + x1, y0, y1) for x0, x1, y0, y1 in boxes]
+
+
+def _number(digits: str) -> _Painter:
+    """A speed limit."""
+    return lambda variant: [patch for digit, x in zip(digits, (-0.27, 0.27), strict=True) for patch in _digit(digit, x)]
+
+
+def _turn(way: float) -> _Painter:
+    """An arrow that bends to one side."""
+    arrow = (
+        (-0.42, -0.6), (-0.18, -0.6), (-0.18, 0.05), (0.12, 0.05), (0.12, -0.2), (0.55, 0.18), (0.12, 0.56),
+        (0.12, 0.29), (-0.42, 0.29),
+    )  # fmt: skip
+    return lambda variant: [_polygon(_WHITE, *((way * x, y) for x, y in arrow))]
+
+
+def _crossroads(variant: int) -> list[Patch]:
+    """A thick X."""
+    found = []
+    for way in (-1.0, 1.0):
+        bar = ((-0.26, -0.4), (-0.1, -0.46), (0.26, 0.1), (0.1, 0.16))
+        found.append(_polygon(_BLACK, *((way * x, y) for x, y in bar)))
     return found
 
 
@@ -173,7 +214,6 @@ def _nothing(variant: int) -> list[Patch]:
     return []
 
 
-_Painter = Callable[[int], list[Patch]]
 _FACES: dict[str, tuple[_Painter, _Painter]] = {
     "limit": (_limit, _limit_digits),
     "no_entry": (_no_entry, _nothing),
@@ -187,5 +227,16 @@ _FACES: dict[str, tuple[_Painter, _Painter]] = {
     "lights": (_lights, _nothing),
 }
 
+_CLOSE_FACES: dict[str, tuple[_Painter, _Painter]] = {
+    **{f"limit_{digits}": (_limit, _number(digits)) for digits in ("30", "50", "60", "80")},
+    "turn_left": (_mandatory, _turn(-1.0)),
+    "turn_right": (_mandatory, _turn(1.0)),
+    "danger": (_warning, _exclamation),
+    "crossroads": (_warning, _crossroads),
+}
+
 SIGNS: tuple[str, ...] = tuple(_FACES)
-"""Kinds of signs."""
+"""Kinds of signs in streets."""
+
+CLOSE_SIGNS: tuple[str, ...] = tuple(_CLOSE_FACES)
+"""Kinds of signs in close-ups, told apart by their symbols alone."""

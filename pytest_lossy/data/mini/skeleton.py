@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 from pytest_lossy.data.mini.camera import Vector
-from pytest_lossy.data.mini.display import add, scaled, unit
+from pytest_lossy.data.mini.display import add, dot, scaled, unit
 from pytest_lossy.data.mini.things import Place
 
-__all__ = ["KEYPOINTS", "POSES", "TRUNK", "Joints", "Pose", "joints", "keypoints"]
+__all__ = ["KEYPOINTS", "POSES", "TRUNK", "Joints", "Pose", "joints", "keypoints", "turned_away"]
 
 Joints = dict[str, Vector]
 """World positions of ``pelvis``, ``neck``, ``head``, ``left_hip``, ``right_hip``, ``left_knee`` and so on."""
@@ -41,6 +41,10 @@ class Pose:
     lean: float = 0.0
     walking: bool = False
     """The legs and arms swing as time passes."""
+    spread: float = 0.0
+    """Of each leg outwards."""
+    forearms: tuple[float, float] = (0.0, 0.0)
+    """Of the forearms outwards, besides what the upper arms and elbows make of them."""
 
 
 POSES: dict[str, Pose] = {
@@ -62,7 +66,9 @@ TRUNK = _SHOULDER - _HIP
 _UP: Vector = (0.0, 1.0, 0.0)
 
 
-def joints(place: Place, time: float, *, height: float, build: float, pose: Pose, phase: float) -> Joints:
+def joints(
+    place: Place, time: float, *, height: float, build: float, pose: Pose, phase: float, lift: float = 0.0
+) -> Joints:
     """Forward kinematics from the feet up.
 
     Args:
@@ -72,6 +78,7 @@ def joints(place: Place, time: float, *, height: float, build: float, pose: Pose
         build: 1 is average; broader shoulders above.
         pose: joint angles.
         phase: of the walk, radians.
+        lift: of the lower foot above the ground, as a share of the body height.
 
     """
     forward, right = place.axes()
@@ -91,8 +98,8 @@ def joints(place: Place, time: float, *, height: float, build: float, pose: Pose
     reach = max(
         (_HIP - _KNEE) * math.cos(thigh) + (_KNEE - _ANKLE) * math.cos(thigh - knee)
         for thigh, knee in zip(thighs, knees, strict=True)
-    )
-    pelvis = add(place.at(time), (0.0, (reach + _ANKLE) * height, 0.0))
+    ) * math.cos(pose.spread)
+    pelvis = add(place.at(time), (0.0, (reach + _ANKLE + lift) * height, 0.0))
     spine = add(scaled(_UP, math.cos(pose.lean)), scaled(forward, math.sin(pose.lean)))
     chest = add(pelvis, scaled(spine, TRUNK * height))
     found: Joints = {
@@ -102,16 +109,16 @@ def joints(place: Place, time: float, *, height: float, build: float, pose: Pose
     }
     for k, (name, side) in enumerate((("left", scaled(right, -1.0)), ("right", right))):
         hip = add(pelvis, scaled(side, _HALF_HIPS * height))
-        knee = step(hip, _HIP - _KNEE, thighs[k], 0.03, side)
+        knee = step(hip, _HIP - _KNEE, thighs[k], 0.03 + pose.spread, side)
         shoulder = add(chest, scaled(side, _HALF_SHOULDERS * height * build**0.5))
         swung, out, bent = pose.arms[k] * swing, pose.abduction[k], pose.elbows[k]
         elbow = step(shoulder, _UPPER_ARM, swung, out, side)
         # Raised arms bend inwards, hanging ones forwards.
         raised = out > 1.2
         swung_wrist = swung + bent * (0.2 if raised else 1.0)
-        out_wrist = out + (0.4 if raised else -0.6 * min(bent, 1.0))
+        out_wrist = out + (0.4 if raised else -0.6 * min(bent, 1.0)) + pose.forearms[k]
         found[f"{name}_hip"], found[f"{name}_knee"] = hip, knee
-        found[f"{name}_ankle"] = step(knee, _KNEE - _ANKLE, thighs[k] - knees[k], 0.0, side)
+        found[f"{name}_ankle"] = step(knee, _KNEE - _ANKLE, thighs[k] - knees[k], pose.spread, side)
         found[f"{name}_shoulder"], found[f"{name}_elbow"] = shoulder, elbow
         found[f"{name}_wrist"] = step(elbow, _FOREARM, swung_wrist, out_wrist, side)
     return found
@@ -135,3 +142,36 @@ def keypoints(found: Joints, place: Place, height: float) -> list[Vector]:
         face(0.005, -0.042, 0.0),
         *(found[f"{side}_{limb}"] for limb in limbs for side in ("left", "right")),
     ]
+
+
+def turned_away(found: Joints, place: Place, height: float, eye: Vector) -> list[bool]:
+    """Which of the 17 keypoints the person's own head or trunk hides from ``eye``."""
+    forward, right = place.axes()
+    left = scaled(right, -1.0)
+    towards = unit(add(eye, scaled(found["head"], -1.0)))
+    ahead, aside = dot(towards, forward), dot(towards, left)
+    # A nose sticks out and is seen from a little behind the side; ears are seen from behind.
+    face = [ahead < -0.15, *(0.93 * ahead + 0.36 * way * aside < 0.0 for way in (1, -1))]
+    ears = [way * aside < -0.15 for way in (1, -1)]
+    upper = [
+        _behind_trunk(found[f"{side}_{limb}"], found, height, eye)
+        for limb in ("shoulder", "elbow", "wrist", "hip")
+        for side in ("left", "right")
+    ]
+    return [*face, *ears, *upper, *[False] * 4]
+
+
+def _behind_trunk(joint: Vector, found: Joints, height: float, eye: Vector) -> bool:
+    """Whether the line of sight to a joint passes through the trunk, by the closest points of two segments."""
+    sight = add(joint, scaled(eye, -1.0))
+    spine = add(found["neck"], scaled(found["pelvis"], -1.0))
+    between = add(eye, scaled(found["pelvis"], -1.0))
+    a, b, c, d, e = dot(sight, sight), dot(sight, spine), dot(spine, spine), dot(sight, between), dot(spine, between)
+    denominator = a * c - b * b
+    share = min(max((b * e - c * d) / denominator, 0.0), 1.0) if denominator > 1e-9 else 0.0
+    along = min(max((share * b + e) / c, 0.0), 1.0)
+    on_spine = add(found["pelvis"], scaled(spine, along))
+    passed = add(eye, scaled(sight, share))
+    return (
+        math.dist(passed, on_spine) < 0.07 * height and math.dist(eye, joint) > math.dist(eye, on_spine) + 0.05 * height
+    )

@@ -50,6 +50,8 @@ class Street:
     slab: tuple[float, float]
     dry: float
     shift: tuple[float, float]
+    exact_kerbs: bool = True
+    """Kerbs have the depth of where they are; else of the plane x = 0, as in the pictures of ``recipe.STREET``."""
 
     def emit(self, display: DisplayList) -> None:
         """Draw the ground, the lowest layer first."""
@@ -68,14 +70,18 @@ class Street:
             (0.0, KERB, 0.0), _X, _Z, self.pavement_color, material=Material.PAVING, grain=(0.12, 0.14),
             shift=self.shift, params=(*self.slab, self.shift[0] * 7, 0.24),
         )  # fmt: skip
-        kerbs = display.surface(origin, _Z, (0.0, 1.0, 0.0), self.kerb_color, grain=(0.15, 0.12), shift=self.shift)
+        kerbs = [
+            display.surface(at, _Z, (0.0, 1.0, 0.0), self.kerb_color, grain=(0.15, 0.12), shift=self.shift)
+            for at in ([(side * self.half_road, 0.0, 0.0) for side in (-1.0, 1.0)] if self.exact_kerbs else [origin])
+        ]
         for side, width, verge in zip((-1.0, 1.0), self.pavements, self.verges, strict=True):
             inner = side * self.half_road
             outer = side * (self.half_road + (width if verge else 60.0))
             low, high = min(inner, outer), max(inner, outer)
             display.polygon(paving, _strip(low, high, near, far, KERB))
             if abs(e[0]) < self.half_road or side * e[0] < 0:
-                display.polygon(kerbs, [(inner, 0.0, near), (inner, 0.0, far), (inner, KERB, far), (inner, KERB, near)])
+                kerb = kerbs[0 if side < 0 else -1]
+                display.polygon(kerb, [(inner, 0.0, near), (inner, 0.0, far), (inner, KERB, far), (inner, KERB, near)])
             edge = display.surface((inner, KERB, 0.0), _X, _Z, self.kerb_color, grain=(0.12, 0.12), shift=self.shift)
             display.polygon(edge, _strip(inner, inner + side * 0.15, near, far, KERB))
         display.label = ROAD

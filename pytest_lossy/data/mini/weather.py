@@ -9,7 +9,13 @@ import numpy as np
 from pytest_lossy.data.mini.display import Color, scaled
 from pytest_lossy.data.mini.shading import Light
 
-__all__ = ["sample_light"]
+__all__ = ["WEATHER", "sample_light", "weather_tags"]
+
+WEATHER: tuple[str, ...] = ("sunny", "low-sun", "overcast", "hazy")
+"""What :func:`weather_tags` may say."""
+
+_LOW = math.sin(0.45)
+_HAZY = 350.0  # metres: a house at the end of the street has lost a third of its contrast
 
 
 def sample_light(rng: np.random.Generator) -> Light:
@@ -54,3 +60,9 @@ def sample_light(rng: np.random.Generator) -> Light:
         exposure=exposure,
         drift=(float(rng.uniform(0, 250)), float(rng.uniform(0, 250))),
     )
+
+
+def weather_tags(light: Light) -> tuple[str, ...]:
+    """``sunny``, ``low-sun`` or ``overcast``, and ``hazy`` beside it where the air is thick."""
+    kind = "overcast" if light.sun[1] <= 0.0 else "low-sun" if light.sun[1] < _LOW else "sunny"
+    return (kind, "hazy") if light.haze < _HAZY else (kind,)

@@ -1,0 +1,1 @@
+"""Training: fitting on compressed data, and the reference suite's own models from scratch."""
