@@ -23,10 +23,10 @@ Tune = Literal["none", "psnr", "ssim", "grain", "animation", "fastdecode", "zero
 PixelFormat = Literal["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"]
 
 
-_MINIMUM = (80, 64)
-"""x265 opens from 16x16 on, but version 4.2 is not safe there: its coding-unit tree writes beyond its buffers up to 48 pixels
-of width (seen as crashes, and by a checking heap), B-frames take other bytes at each run where one coding unit of 64 makes a
-row, and high bit rates are refused with coding units of 16, which their levels forbid (H.265, A.4.1)."""
+_MINIMUM = (80, 80)
+"""x265 opens from 16x16 on, but version 4.2 is not safe there. Its coding-unit tree writes beyond its buffers up to a width
+of 48; where one coding unit of 64 is a whole row or column, B-frames and weighted prediction read what nobody wrote,
+and bytes differ from run to run; and high bit rates are refused with coding units of 16 (levels, H.265, A.4.1)."""
 
 
 class HevcIntraOptions(VideoOptions):

@@ -87,7 +87,11 @@ def small_digests() -> list[str]:
 def test_bytes_do_not_depend_on_what_memory_held_before():
     """x265 4.2 writes beyond its buffers and reads what nobody wrote in narrow pictures: padding keeps away from that."""
     here = Path(__file__).parent
-    code = f"import sys; sys.path.insert(0, {str(here)!r}); import test_video_exactness as t; print(*t.small_digests(), sep='\\n')"
+    code = (
+        f"import sys; sys.path.insert(0, {str(here)!r})\n"
+        "import test_video_exactness as tests\n"
+        "print(*tests.small_digests(), sep='\\n')\n"
+    )
     outputs = []
     for fill in ("0", "85", "170"):  # glibc fills each allocation with this value; other systems run the same thrice
         environment = os.environ | {"MALLOC_PERTURB_": fill}
