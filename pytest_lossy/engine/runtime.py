@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,21 +12,19 @@ import torch
 from pytest_lossy.analysis.comparison import Replicates
 from pytest_lossy.cases import IndexedSpec
 from pytest_lossy.data.base import Dataset
-from pytest_lossy.data.registry import build_dataset
-from pytest_lossy.data.tagged import TaggedDataset, read_tags
+from pytest_lossy.data.opening import open_dataset
 from pytest_lossy.engine.devices import choose_device, device_names, inference_threads
 from pytest_lossy.engine.media_cache import MediaCache
 from pytest_lossy.engine.pipeline import Pipeline
 from pytest_lossy.engine.references import ReferenceStore
 from pytest_lossy.engine.sources import SourceStore
-from pytest_lossy.errors import DataError, LossyError, MissingInputError, ModelError
+from pytest_lossy.errors import DataError, LossyError, ModelError
 from pytest_lossy.models.base import Model
 from pytest_lossy.models.registry import build_model
-from pytest_lossy.paths import from_spec
 from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
 from pytest_lossy.tasks.base import Task
 from pytest_lossy.tasks.registry import build_task
-from pytest_lossy.usercode import explain_exception, import_callable
+from pytest_lossy.usercode import explain_exception
 
 __all__ = ["ModelRuntime", "RuntimeOptions"]
 
@@ -89,7 +86,7 @@ class ModelRuntime:
         """
         base = spec.path.parent
         try:
-            dataset = _dataset(spec, base)
+            dataset = open_dataset(spec.spec.data, base)
             indices = _choose(len(dataset), options.samples)
             label_free = spec.reference == "clean"
             if not label_free and not getattr(dataset, "labelled", True):
@@ -163,33 +160,6 @@ def _references(spec: IndexedSpec, options: RuntimeOptions) -> ReferenceStore | 
         return None
     folder = options.spill / "references" / spec.name if options.spill is not None else None
     return ReferenceStore(folder, options.spill_bytes)
-
-
-def _dataset(spec: IndexedSpec, base: Path) -> Dataset:
-    section = spec.spec.data
-    if section.factory is not None:
-        dataset: Any = import_callable(section.factory, base)(**section.kwargs)
-        origin = section.factory
-    else:
-        dataset = build_dataset(section.name or "", section.kwargs, base)
-        origin = section.name or ""
-    missing = [
-        name
-        for name in ("name", "classes", "__len__", "sample_id", "group", "load", "fingerprint")
-        if not hasattr(dataset, name)
-    ]
-    if missing:
-        raise DataError(
-            f"'{origin}' returned {type(dataset).__name__} without {', '.join(missing)}; implement "
-            "pytest_lossy.data.base.Dataset"
-        )
-    if len(dataset) == 0:
-        raise MissingInputError(f"data set '{origin}' holds no sample; check its folder and split")
-    checked: Dataset = dataset
-    if section.tags is None:
-        return checked
-    path = from_spec(base, section.tags)
-    return TaggedDataset(checked, read_tags(path), path)
 
 
 def _choose(count: int, samples: int | None) -> tuple[int, ...]:

@@ -43,6 +43,11 @@ class NetworkModel:
         """Whether several threads may call ``predict`` at once."""
         return self._network.thread_safe
 
+    @property
+    def network(self) -> Network:
+        """What runs between preparation and decoding."""
+        return self._network
+
     def predict(self, media: Sequence[UInt8Array], context: Sequence[Context]) -> Sequence[Prediction]:
         """Predict for a batch; see :class:`pytest_lossy.models.base.Model`."""
         prepared = self._prepare(media, context)

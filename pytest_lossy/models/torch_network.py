@@ -67,6 +67,11 @@ class TorchNetwork:
         with torch.inference_mode():
             return self._module(inputs)
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """The module itself, for training; frozen and in evaluation mode until somebody changes that."""
+        return self._module
+
     def close(self) -> None:
         """Drop the module, and give its GPU memory back."""
         del self._module

@@ -67,6 +67,40 @@ class CodecSection(BaseModel):
         return dict(self.model_extra or {})
 
 
+class TrainingSection(_Section):
+    """How to fine-tune the model: the three hooks that ``pytest-lossy retrain`` needs."""
+
+    loss: str = Field(
+        description="./file.py:function or package.module:function, called with the network, a list of samples (their media "
+        "uint8, after the codec) and a torch.Generator; returns the scalar to minimise",
+    )
+    data: dict[str, Any] = Field(default={}, description="over data.kwargs: the training split, such as {split: train}")
+    hold_out: Annotated[
+        float, Field(gt=0, lt=1, description="share of the training data kept back to decide when to stop")
+    ] = 0.1
+    batch_size: Annotated[StrictInt, Field(ge=1)] = 8
+    iterations: Annotated[StrictInt, Field(ge=1, description="of one fine-tuning")] = 500
+    rate: Annotated[FiniteFloat, Field(gt=0, description="peak learning rate of AdamW")] = 1e-3
+    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.01
+    warm_up: Annotated[FiniteFloat, Field(ge=0, lt=1, description="share of the iterations")] = 0.1
+    clip: Annotated[FiniteFloat | None, Field(gt=0, description="largest norm of the gradient")] = None
+
+
+class RetrainedSection(_Section):
+    """Where the weights of a derived spec come from; written by ``pytest-lossy retrain``."""
+
+    parent: str = Field(description="name of the model that was fine-tuned")
+    control: str | None = Field(default=None, description="name of its twin, fine-tuned as long on clean samples")
+    codec: str | None = Field(default=None, description="label in the parent's spec; none for the control")
+    levels: tuple[FiniteFloat, ...] = ()
+    iterations: StrictInt
+    seed: StrictInt
+    seconds: FiniteFloat
+    validation: tuple[tuple[StrictInt, FiniteFloat | None], ...] = Field(
+        default=(), description="iteration and primary metric on what was held out of the training data"
+    )
+
+
 class Spec(_Section):
     """One model under test."""
 
@@ -84,6 +118,8 @@ class Spec(_Section):
     )
     batch_size: Annotated[StrictInt, Field(ge=1)] = 8
     tags: tuple[str, ...] = ()
+    training: TrainingSection | None = None
+    retrained: RetrainedSection | None = None
     requires: Annotated[
         Literal["needed", "optional"],
         Field(description="optional: missing data or weights skip the model's cases instead of failing them"),
