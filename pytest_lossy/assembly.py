@@ -11,6 +11,7 @@ from pytest_lossy import __version__
 from pytest_lossy.analysis.bootstrap import BOOTSTRAP_SEED
 from pytest_lossy.cases import CLEAN, Case, IndexedSpec
 from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.data.source_quality import quality_summary
 from pytest_lossy.engine.media_cache import merge_statistics
 from pytest_lossy.errors import LossyError, ResultsError
 from pytest_lossy.results.document import (
@@ -21,6 +22,7 @@ from pytest_lossy.results.document import (
     ModelInfo,
     ResultsDocument,
     RunInfo,
+    SourceQuality,
 )
 from pytest_lossy.results.environment import describe_environment
 from pytest_lossy.results.rows import error_row, unloaded_info
@@ -127,10 +129,15 @@ def _model(store: RunStore, spec: IndexedSpec) -> ModelInfo:
     if info is None:
         return unloaded_info(spec, None)
     try:
-        sources = store.load_evidence(spec.clean.slug).meta.get("sources", {})
+        meta = store.load_evidence(spec.clean.slug).meta
     except ResultsError:
         return info
-    return info.model_copy(update={"data": info.data.model_copy(update={"sources": sources})})
+    found = quality_summary(meta.get("source_quality", {}))
+    seen = {
+        "sources": meta.get("sources", {}),
+        "source_quality": {codec: SourceQuality(**entry) for codec, entry in found.items()},
+    }
+    return info.model_copy(update={"data": info.data.model_copy(update=seen)})
 
 
 def _codecs(planned: Sequence[Planned]) -> list[CodecInfo]:

@@ -114,6 +114,56 @@ def _cache(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from pytest_lossy import doctor
+
+    def progress(name: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[Ktrying {name} ...", end="", file=sys.stderr, flush=True)
+
+    found, area = [], None
+    for finding in doctor.diagnose(progress):
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        found.append(finding)
+        if not arguments.json:
+            lines = [] if finding.area == area else doctor.heading_lines(finding.area)
+            print("\n".join([*lines, *doctor.finding_lines(finding)]), flush=True)
+        area = finding.area
+    status = doctor.exit_status(found)
+    if arguments.json:
+        print(json.dumps({"status": status, "findings": [finding.as_json() for finding in found]}, indent=2))
+    else:
+        print(f"\n{doctor.verdict_line(found)}")
+    return status
+
+
+def _retrain(arguments: argparse.Namespace) -> int:
+    from pytest_lossy.retrain.command import RetrainOptions, retrain
+
+    options = RetrainOptions(
+        codec=arguments.codec,
+        levels=arguments.levels,
+        mix=arguments.mix,
+        iterations=arguments.iterations,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+        patience=arguments.patience,
+        device=arguments.device,
+        threads=arguments.threads,
+        force=arguments.force,
+    )
+    retrain(arguments.spec, options, lambda line: print(line, flush=True))
+    return 0
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of levels; write 5,10,15") from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-lossy",
@@ -130,12 +180,37 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("results", type=Path, help="a results.json")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)")
     report.set_defaults(run=_report)
+    retrain = commands.add_parser(
+        "retrain", help="fine-tune a spec's model on compressed data, beside a control on clean data"
+    )
+    retrain.add_argument("spec", type=Path, help="a spec with a 'training' section")
+    retrain.add_argument("--codec", default="jpeg", metavar="LABEL", help="as in the spec (default: jpeg)")
+    retrain.add_argument("--levels", type=_levels, metavar="LEVEL[,LEVEL]", help="default: the spec's")
+    retrain.add_argument("--mix", action="store_true", help="one model on all levels instead of one for each")
+    length = retrain.add_mutually_exclusive_group()
+    length.add_argument("--iterations", type=int, metavar="N", help="default: the spec's")
+    length.add_argument("--epochs", type=float, metavar="N")
+    retrain.add_argument("--seed", type=int, default=1)
+    retrain.add_argument(
+        "--patience",
+        type=int,
+        default=0,
+        metavar="N",
+        help="stop after N validations without a better one (default: never)",
+    )
+    retrain.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu); several GPUs by torchrun")
+    retrain.add_argument("--threads", type=int, default=1, help="of one PyTorch operation (default: 1)")
+    retrain.add_argument("--force", action="store_true", help="train again what is there already")
+    retrain.set_defaults(run=_retrain)
     cache = commands.add_parser("cache", help="look after the cache of encoded media")
     cache.add_argument("action", choices=("info", "clear", "verify"))
     cache.add_argument("--folder", type=Path, metavar="DIR", help="default: as --lossy-cache")
     cache.add_argument("--older-than", type=float, metavar="DAYS", help="clear: only what was not used for so long")
     cache.add_argument("--codec", metavar="NAME", help="clear: only what this codec encoded")
     cache.set_defaults(run=_cache)
+    doctor = commands.add_parser("doctor", help="try every codec and check what this machine offers")
+    doctor.add_argument("--json", action="store_true", help="for programs: fingerprints and every figure")
+    doctor.set_defaults(run=_doctor)
     return parser
 
 

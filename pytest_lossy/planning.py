@@ -91,11 +91,9 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
     for spec, cases in by_spec:
         if spec.spec.task not in TASKS.builtin:
             continue
-        metrics = task_metrics(spec.spec.task, clips=spec.media == "clips", label_free=spec.reference == "clean")
-        directions = {metric.name: metric.higher_is_better for metric in metrics}
         for case in cases:
             try:
-                thresholds.gates_for(case, task_primary(case.task), directions)
+                thresholds.gates_for(case, task_primary(case.task), _directions(spec))
             except ConfigurationError as error:
                 clashes += error.problems
     if clashes:
@@ -110,7 +108,23 @@ def plan_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) ->
     if settings.tasks and spec.spec.task not in settings.tasks:
         return []
     plans = selected_plans(spec, settings)
-    return _with_mixes(spec.cases(plans), thresholds) if plans else []
+    if not plans:
+        return []
+    cases = spec.cases(plans)
+    return [*cases, *(case for case in thresholds.mix_cases(cases) if _is_gated(case, spec, thresholds))]
+
+
+def _is_gated(mix: Case, spec: IndexedSpec, thresholds: Thresholds) -> bool:
+    """Whether a rule judges this mix: not one for the other reference, nor one that is silent about the task's metrics."""
+    if spec.spec.task not in TASKS.builtin:  # its metrics are not known yet
+        return any(rule.reference == mix.reference and rule.rank(mix) is not None for rule in thresholds.rules)
+    return bool(thresholds.gates_for(mix, task_primary(mix.task), _directions(spec)))
+
+
+def _directions(spec: IndexedSpec) -> dict[str, bool]:
+    """The aggregate metrics of a built-in task on this data, and whether more of each is better."""
+    metrics = task_metrics(spec.spec.task, clips=spec.media == "clips", label_free=spec.reference == "clean")
+    return {metric.name: metric.higher_is_better for metric in metrics}
 
 
 def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ...]:
@@ -144,11 +158,8 @@ def _label_for(name: str, spec: IndexedSpec) -> str:
 
 
 def _all_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
-    """Every case that the spec lists or that the flags add, before narrowing."""
-    return _with_mixes(list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))])), thresholds)
-
-
-def _with_mixes(cases: list[Case], thresholds: Thresholds) -> list[Case]:
+    """Every case that the spec lists or that the flags add, before narrowing, and every mix that a rule names."""
+    cases = list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))]))
     return [*cases, *thresholds.mix_cases(cases)]
 
 

@@ -226,6 +226,7 @@ class Run:
         from pytest_lossy.assembly import assemble
         from pytest_lossy.report.html import render_html
         from pytest_lossy.report.markdown import render_markdown
+        from pytest_lossy.results.fingerprints import previous_warnings
 
         document = assemble(
             self.store,
@@ -239,6 +240,8 @@ class Run:
             workers=self.workers,
             command=self.command,
         )
+        warnings = [*document.run.warnings, *previous_warnings(self.folder.root / "results.json", document)]
+        document = document.model_copy(update={"run": document.run.model_copy(update={"warnings": warnings})})
         # The numbers first: a page that cannot be drawn must not cost the run.
         self.folder.publish(
             "results.json",

@@ -6,6 +6,7 @@ Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding" (
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,4 +75,4 @@ def stack_frames(
             )
         frames[place] = frame
         size += own.bytes or 0
-    return frames, SourceInfo(format=source.format, mode=source.mode, bytes=size, notes=source.notes)
+    return frames, dataclasses.replace(source, bytes=size)

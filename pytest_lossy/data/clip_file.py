@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_lossy.data.base import SourceInfo, UInt8Array
+from pytest_lossy.data.source_quality import yuv_subsampling
 from pytest_lossy.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def read_clip(path: Path, window: Window) -> Clip:
         DataError: missing, not a video, truncated, damaged, or without a frame in the window.
     """
     with _opened(path) as (container, stream):
-        total = _count_packets(path, container, stream)
+        total, stored = _count_packets(path, container, stream)
         size = stream.codec_context.width * stream.codec_context.height
         start, stop = window(total, size)
     with _opened(path) as (container, stream):
@@ -112,6 +113,10 @@ def read_clip(path: Path, window: Window) -> Clip:
             mode=stream.codec_context.pix_fmt or "unknown",
             bytes=path.stat().st_size,
             notes=tuple(notes),
+            # Not the decoder's name: AV1 is read by libdav1d.
+            codec=stream.codec_context.codec.canonical_name,
+            subsampling=yuv_subsampling(stream.codec_context.pix_fmt),
+            kbps=round(stored * 8 / 1000 * float(rate), 1) if rate else None,
         )
     return Clip(pixels[:count], start, total, float(rate) if rate else None, source)
 
@@ -124,7 +129,7 @@ def check_clip(path: Path) -> str | None:
     """
     try:
         with _opened(path) as (container, stream):
-            total = _count_packets(path, container, stream)
+            total, _ = _count_packets(path, container, stream)
         with _opened(path) as (container, stream):
             if not sum(1 for _ in _decoded(path, container, stream, 0, total)):
                 return f"{path}: has no frame; replace or remove the file"
@@ -157,16 +162,18 @@ def _opened(path: Path, **options: str) -> Iterator[tuple[InputContainer, VideoS
         raise DataError(f"{path}: cannot be decoded ({reason}); replace or remove the file") from None
 
 
-def _count_packets(path: Path, container: InputContainer, stream: VideoStream) -> int:
-    """Frames that the file shows, without decoding them."""
-    packets = shown = 0
+def _count_packets(path: Path, container: InputContainer, stream: VideoStream) -> tuple[int, float]:
+    """Frames that the file shows, without decoding them, and the mean bytes of a packet."""
+    packets = shown = size = 0
     end = 0.0
     for packet in container.demux():
         if packet.pts is not None and packet.time_base:
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream_index == stream.index and packet.size:
             packets += 1
+            size += packet.size
             shown += not packet.is_discard  # an edit list of a cut MP4 hides the frames before the cut
+    mean = size / max(1, packets)
     if packets < stream.frames and "mov" in container.format.name:
         # Of frames far outside the edit list FFmpeg gives no packets at all: count those that are stored.
         with _opened(path, ignore_editlist="1") as (everything, video):
@@ -185,7 +192,7 @@ def _count_packets(path: Path, container: InputContainer, stream: VideoStream) -
             )
     if not shown:
         raise DataError(f"{path}: holds no frame; replace or remove the file")
-    return shown
+    return shown, mean
 
 
 def _decoded(path: Path, container: InputContainer, stream: VideoStream, start: int, stop: int) -> Iterator[VideoFrame]:

@@ -2,7 +2,8 @@
 
 Conversions, each noted in the sample's :class:`SourceInfo`: EXIF orientation is applied, alpha is dropped, grey is
 repeated over the channels, 16-bit samples keep their high byte, CMYK and palettes are converted by Pillow; an embedded
-ICC profile is not applied, as in the loaders of torchvision and OpenCV.
+ICC profile is not applied, as in the loaders of torchvision and OpenCV. Of a JPEG file the quality is estimated, so that
+reports can tell which levels are milder than what the source has been through.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pytest_lossy.data.base import SourceInfo, UInt8Array
+from pytest_lossy.data.source_quality import jpeg_quality, jpeg_subsampling
 from pytest_lossy.errors import DataError, MissingInputError
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "file_fingerprint", "list_images", "read_image", "read_label_map"]
@@ -41,6 +43,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[UInt8Array,
     with _opened(path, max_pixels) as image:
         notes: list[str] = []
         stored, kind = image.mode, image.format or "unknown"
+        quality, subsampling = jpeg_quality(image), jpeg_subsampling(image)
         if image.getexif().get(_ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)  # noqa: PLW2901
             notes.append("EXIF orientation applied")
@@ -57,7 +60,16 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[UInt8Array,
                 warnings.simplefilter("ignore", UserWarning)
                 image = image.convert("RGB")  # noqa: PLW2901
         pixels = np.array(image, dtype=np.uint8)
-    return pixels, SourceInfo(format=kind, mode=stored, bytes=path.stat().st_size, notes=tuple(notes))
+    return pixels, SourceInfo(
+        format=kind,
+        mode=stored,
+        bytes=path.stat().st_size,
+        notes=tuple(notes),
+        codec="jpeg" if quality else None,
+        quality=float(quality.quality) if quality else None,
+        quality_exact=quality is None or quality.exact,
+        subsampling=subsampling,
+    )
 
 
 def read_label_map(path: Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.integer]:

@@ -298,9 +298,8 @@ def _read_frames(files: Sequence[Path], window: Window, fps: float | None) -> Cl
         frames[index], source = _read_frame(path, shape)
         sources.append(source)
     notes = [] if (start, stop) == (0, len(files)) else [f"frames {start}-{stop - 1} of {len(files)}"]
-    source = SourceInfo(
-        format=sources[0].format,
-        mode=sources[0].mode,
+    source = dataclasses.replace(
+        sources[0],
         bytes=sum(source.bytes or 0 for source in sources),
         notes=tuple(dict.fromkeys([*notes, *(note for source in sources for note in source.notes)])),
     )

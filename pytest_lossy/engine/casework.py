@@ -215,7 +215,7 @@ def _evidence(
             )
         reason = None if own else store.read_failure(slug)
         if reason is not None:
-            raise CaseFailureError(f"{case.model}::{case.name} could not be evaluated: {reason}")
+            raise _failed(case, reason)
         store.mark_computing(slug)
         try:
             progress = context.progress
@@ -225,10 +225,15 @@ def _evidence(
             store.save_evidence(slug, evidence)
         except LossyError as error:
             store.write_failure(slug, str(error))
-            raise CaseFailureError(str(error)) from None
+            # Whoever needs this case must learn which one failed, whether it failed now or before.
+            raise (CaseFailureError(str(error)) if own else _failed(case, str(error))) from None
         finally:
             store.unmark_computing(slug)
         return evidence
+
+
+def _failed(case: Case, reason: str) -> CaseFailureError:
+    return CaseFailureError(f"{case.model}::{case.name} could not be evaluated: {reason}")
 
 
 def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidence) -> Replicates:

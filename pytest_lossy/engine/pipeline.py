@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from pytest_lossy.codecs.base import Codec, UInt8Array
-from pytest_lossy.data.base import Sample
+from pytest_lossy.data.base import SourceInfo
+from pytest_lossy.data.source_quality import quality_counts
 from pytest_lossy.engine.compression import compress
 from pytest_lossy.engine.inference import Inference
 from pytest_lossy.engine.media_cache import MediaCache
@@ -51,7 +52,7 @@ class _Scored:
     tags: tuple[str, ...]
     evidence: Evidence
     cost: SampleCost
-    source: str
+    source: SourceInfo | None
 
 
 class Pipeline:
@@ -111,6 +112,7 @@ class Pipeline:
             futures = [pool.submit(run, batch) for batch in batches]
             _follow(futures, [len(batch) for batch in batches], progress)
             scored = [row for future in futures for row in future.result()]
+            sources = [row.source for row in scored if row.cost.pixels]
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -123,7 +125,8 @@ class Pipeline:
             meta={
                 "batch_size": self._inference.fitting,
                 "notes": self._inference.notes(),
-                "sources": dict(Counter(row.source for row in scored if row.cost.pixels)),
+                "sources": dict(Counter(map(_source_kind, sources))),
+                "source_quality": quality_counts(sources),
             },
         )
 
@@ -189,7 +192,7 @@ class Pipeline:
                     evidence,
                     # A clip is compressed once, however many of its frames are scored.
                     cost if number == 0 else SampleCost(0, 0, 0, 0, cost.source_digest),
-                    _source_kind(sample),
+                    sample.source,
                 )
             )
         return rows
@@ -228,6 +231,5 @@ def _follow(futures: list[Future[list[_Scored]]], sizes: list[int], progress: Pr
             return
 
 
-def _source_kind(sample: Sample) -> str:
-    info = sample.source
+def _source_kind(info: SourceInfo | None) -> str:
     return f"{info.format} {info.mode}" if info else "unknown"

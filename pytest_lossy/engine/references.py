@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Mapping
@@ -42,7 +43,8 @@ class ReferenceStore:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            path.unlink(missing_ok=True)  # half a file from a killed process
+            with contextlib.suppress(OSError):
+                path.unlink()  # half a file from a killed process
             return None
 
     def save(self, index: int, predictions: Mapping[int | None, Prediction]) -> None:
@@ -68,7 +70,8 @@ class ReferenceStore:
         except OSError:
             with self._lock:
                 self._left = 0
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     @staticmethod
     def _path(folder: Path, index: int) -> Path:

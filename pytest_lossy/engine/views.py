@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pytest_lossy.codecs.base import UInt8Array
 from pytest_lossy.data.base import Context, Sample
 from pytest_lossy.errors import DataError
@@ -93,11 +95,11 @@ def view_of(sample: Sample, task: Task, *, labelled: bool) -> View:
 def _labelled_frames(sample: Sample, *, labelled: bool) -> tuple[int, ...]:
     frames = len(sample.media)
     if sample.frame is not None:
-        if not 0 <= sample.frame < frames:
+        if not isinstance(sample.frame, int | np.integer) or not 0 <= sample.frame < frames:
             raise DataError(
                 f"sample '{sample.id}': frame {sample.frame} is not one of its {frames}; correct the data set"
             )
-        return (sample.frame,)
+        return (int(sample.frame),)
     if not labelled:
         return tuple(range(frames))
     target = sample.target

@@ -15,8 +15,10 @@ from pytest_lossy.results.document import (
     MetricValue,
     ModelInfo,
     ResultsDocument,
+    SourceQuality,
     Verdict,
 )
+from pytest_lossy.results.fingerprints import parse_fingerprint
 
 __all__ = ["CLEAN", "MIX", "VERDICTS", "Lookup", "verdict_word"]
 
@@ -140,6 +142,60 @@ class Lookup:
         return next(
             (case.parameter for case in self.document.cases if case.codec == codec and case.parameter),
             "level",
+        )
+
+    def source_quality(self, model: str, codec: str) -> SourceQuality | None:
+        """Give what the model's data had been through already, on the scale of ``codec``'s level.
+
+        JPEG files compare with the levels of ``jpeg``, a video's bit rate with those of its codec at a constant bit rate.
+        None where the sources are of another kind, or where the codec's own tables give its levels another meaning.
+        """
+        info, data = self.codecs.get(codec), self.models.get(model)
+        if info is None or data is None:
+            return None
+        found = data.data.source_quality.get(info.name.removesuffix("-cbr"))
+        if found is None or found.parameter != info.parameter:
+            return None
+        fingerprint = parse_fingerprint(info.fingerprint or "")
+        own_tables = fingerprint is not None and fingerprint.fields.get("qtables", "None") != "None"
+        return None if own_tables else found
+
+    def source_limit(self, model: str, codec: str) -> float | None:
+        """Give the level beyond which ``codec`` is milder than what the model's data had been through: their median.
+
+        None where that is unknown, or where less than half of the samples are of such sources.
+        """
+        found = self.source_quality(model, codec)
+        if found is None:
+            return None
+        samples = self.models[model].data.samples
+        return found.median if samples is None or 2 * found.count >= samples else None
+
+    def milder_than_source(self, model: str, codec: str, level: float) -> bool:
+        """Say whether a level compresses less than the sources had been compressed already."""
+        limit = self.source_limit(model, codec)
+        return limit is not None and self.severity(codec, level) < self.severity(codec, limit)
+
+    def source_note(self, curve: Curve) -> str | None:
+        """Say which levels of a curve are milder than the source, and what the source is; None where none is."""
+        found = self.source_quality(curve.model, curve.codec)
+        milder = [
+            point.level for point in curve.points if self.milder_than_source(curve.model, curve.codec, point.level)
+        ]
+        if found is None or not milder:
+            return None
+        ordered = sorted(milder, key=lambda level: self.severity(curve.codec, level))
+        names = ", ".join(self.level_name(curve.codec, level) for level in ordered)
+        low, high = (formatting.level(level) for level in (found.minimum, found.maximum))
+        spread = "" if low == high else f", from {low} to {high}"
+        if found.parameter == "q":
+            stored = f"{formatting.count(found.count, 'JPEG file')} of quality {formatting.level(found.median)}"
+        else:
+            stored = f"{formatting.count(found.count, 'video')} of {formatting.level(found.median)} kbit/s"
+        estimated = f", {found.nonstandard} of them by the nearest standard tables" if found.nonstandard else ""
+        return (
+            f"Shaded: {names} {'is' if len(milder) == 1 else 'are'} milder than the source ({stored}{spread}"
+            f"{' (median)' if spread else ''}{estimated}): what was lost before cannot be seen here."
         )
 
     def level_name(self, codec: str, level: float | None) -> str:

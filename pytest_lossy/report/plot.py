@@ -17,6 +17,7 @@ __all__ = [
     "Label",
     "Mark",
     "Plot",
+    "Shade",
     "metric_domain",
     "plot_level",
     "plot_rate",
@@ -74,6 +75,17 @@ class CleanLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Shade:
+    """The levels that are milder than the source, from the mild end of the axis."""
+
+    x: str
+    width: str
+    edge: str
+    """Where they end."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
     """Everything that one SVG shows, as coordinates already printed."""
 
@@ -88,6 +100,7 @@ class Plot:
     marks: tuple[Mark, ...]
     gates: tuple[GateMark, ...]
     clean: CleanLine | None
+    shade: Shade | None
     left: str = svg.coordinate(_LEFT)
     right: str = svg.coordinate(_RIGHT)
     top: str = svg.coordinate(_TOP)
@@ -152,7 +165,27 @@ def _mark_text(lookup: Lookup, curve: Curve, point: CurvePoint) -> str:
         f"{formatting.bits_per_pixel(point.bpp)} bpp",
         verdict_word(point.verdict),
     ]
+    if lookup.milder_than_source(curve.model, curve.codec, point.level):
+        parts.append("milder than the source")
     return ", ".join(parts)
+
+
+def _shade(edge: float) -> Shade:
+    """From the left, where the mild levels are, to ``edge``."""
+    at = min(max(edge, _LEFT), _RIGHT)
+    return Shade(svg.coordinate(_LEFT), svg.coordinate(at - _LEFT), svg.coordinate(at), "levels milder than the source")
+
+
+def _rate_shade(
+    lookup: Lookup, curve: Curve, points: Sequence[CurvePoint], x: Callable[[CurvePoint], float]
+) -> Shade | None:
+    """To the middle between the last level that is milder than the source and the next: no rate says where it ends."""
+    across = {x(point): lookup.milder_than_source(curve.model, curve.codec, point.level) for point in points}
+    milder = [at for at, mild in across.items() if mild]
+    if not milder:
+        return None
+    beyond = [at for at, mild in across.items() if not mild and at > max(milder)]
+    return _shade((max(milder) + min(beyond)) / 2 if beyond else _RIGHT)
 
 
 def _clean_line(curve: Curve, y: svg.Scale) -> CleanLine | None:
@@ -178,6 +211,7 @@ def _picture(
     domain: tuple[float, float],
     x_ticks: tuple[Label, ...],
     x_title: str,
+    shade: Shade | None,
 ) -> Plot:
     y = svg.LinearScale(*domain, _BOTTOM, _TOP)
 
@@ -233,6 +267,7 @@ def _picture(
         marks=tuple(marks),
         gates=tuple(gates),
         clean=_clean_line(curve, y),
+        shade=shade,
     )
 
 
@@ -246,6 +281,8 @@ def plot_level(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plo
     x = svg.LinearScale(low - room, high + room, *ends)
     ticks = _labels([x(p.level) for p in points], [formatting.level(p.level) for p in points], _LABEL_GAP)
     title = f"{curve.codec} {lookup.parameter(curve.codec)} (more compressed to the right)"
+    limit = lookup.source_limit(curve.model, curve.codec)
+    milder = limit is not None and any(lookup.milder_than_source(curve.model, curve.codec, p.level) for p in points)
     return _picture(
         lookup,
         curve,
@@ -254,6 +291,7 @@ def plot_level(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plo
         domain=domain,
         x_ticks=ticks,
         x_title=title,
+        shade=_shade(x(limit)) if limit is not None and milder else None,
     )
 
 
@@ -272,12 +310,17 @@ def plot_rate(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plot
     labels = _labels([x(tick) for tick in ticks], [f"{tick:g}" for tick in ticks], _LABEL_GAP)
     points = [point for _, point in sorted(rated, key=lambda pair: (-pair[0], pair[1].level))]
     title = "bits per pixel (log axis, fewer to the right)"
+
+    def position(point: CurvePoint) -> float:
+        return x(rates[point.level])
+
     return _picture(
         lookup,
         curve,
         points=points,
-        position=lambda point: x(rates[point.level]),
+        position=position,
         domain=domain,
         x_ticks=labels,
         x_title=title,
+        shade=_rate_shade(lookup, curve, points, position),
     )

@@ -143,7 +143,9 @@ def _table(lookup: Lookup, cases: list[CaseRow], width: int, *, verbose: bool, f
     model, codec, metric = cases[0].model, cases[-1].codec, cases[0].primary
     title = _plain(f"{model}, {codec}: {lookup.metric_title(model, metric)}")
     lines: list[Line] = [(_clipped(title, width), {"bold": True})]
-    table = _fitted([_head(metric, label_free=lookup.label_free(model)), *(_row(lookup, case) for case in shown)], width)
+    table = _fitted(
+        [_head(metric, label_free=lookup.label_free(model)), *(_row(lookup, case) for case in shown)], width
+    )
     lines.append((table[0], {"light": True}))
     for case, text in zip(shown, table[1:], strict=True):
         lines.append((text, _MARKUP[case.verdict]))

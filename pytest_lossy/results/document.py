@@ -25,6 +25,7 @@ __all__ = [
     "Reference",
     "ResultsDocument",
     "RunInfo",
+    "SourceQuality",
     "Verdict",
 ]
 
@@ -133,6 +134,21 @@ class MetricInfo(_Strict):
     description: str = ""
 
 
+class SourceQuality(_Strict):
+    """How strongly one codec had compressed the data's samples before they were evaluated, as their files say."""
+
+    parameter: Annotated[
+        Literal["q", "kbps"], Field(description="q: IJG quality of JPEG files; kbps: of video streams")
+    ]
+    count: Annotated[int, Field(description="samples of known quality")]
+    minimum: FiniteFloat
+    median: FiniteFloat
+    maximum: FiniteFloat
+    nonstandard: Annotated[
+        int, Field(description="how many of them have other quantisation tables, and the nearest quality")
+    ] = 0
+
+
 class DataInfo(_Strict):
     """The data that a model was evaluated on."""
 
@@ -142,6 +158,7 @@ class DataInfo(_Strict):
     classes: list[str] = []
     notes: Annotated[list[str], Field(description="such as how many images were left out")] = []
     sources: Annotated[dict[str, int], Field(description="stored format and mode -> count")] = {}
+    source_quality: Annotated[dict[str, SourceQuality], Field(description="by the codec that wrote the sources")] = {}
 
 
 class ModelInfo(_Strict):

@@ -20,6 +20,8 @@ _PACKAGES = (
     "torch",
     "torchvision",
     "av",
+    "imagecodecs",
+    "h5py",
     "onnxruntime",
     "ai-edge-litert",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,7 @@ def read_mixes(
                         found.append(source.problem((*at, level), f"{level!r} is no level; write a number"))
                     else:
                         found += _add(source, (*at, level), label, float(level), share, shares)
-        total = sum(share for *_, share in shares)
+        total = math.fsum(share for *_, share in shares)  # 0.6 + 0.3 + 0.1 is 1
         if not found and abs(total - 1) > _TOLERANCE:
             found.append(source.problem(here, f"the shares of '{name}' sum to {total:g}; make them 1"))
         problems += found

@@ -179,7 +179,7 @@ class Thresholds:
     mixes: tuple[Mix, ...] = ()
 
     def mix_cases(self, cases: Sequence[Case]) -> list[Case]:
-        """The mixes that are gated for one model and whose every level is among its ``cases``, clean first."""
+        """The mixes that some rule names for one model, and whose every level is among its ``cases``, clean first."""
         found = [mix.case(cases[0]) for mix in self.mixes if mix.parts(cases) is not None] if cases else []
         return [case for case in found if any(rule.rank(case) is not None for rule in self.rules)]
 

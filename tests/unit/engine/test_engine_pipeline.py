@@ -63,7 +63,7 @@ def test_clean_costs_nothing_and_scores_perfectly() -> None:
         assert np.array_equal(evidence["pairs"], classes * 4 + classes)
         assert (cost.payload_bits, cost.squared_error, cost.pixels) == (0, 0, 63)
         assert found.groups[index] == (None if index % 3 else "g")
-    assert found.meta == {"batch_size": 3, "notes": [], "sources": {"PNG RGB": 4}}
+    assert found.meta == {"batch_size": 3, "notes": [], "sources": {"PNG RGB": 4}, "source_quality": {}}
 
 
 def test_costs_are_those_of_the_codec() -> None:
