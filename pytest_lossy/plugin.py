@@ -6,11 +6,16 @@ colour or break an ordinary run. With one, :mod:`pytest_lossy.hooks` brings the 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_lossy.options import add_options, is_active
 
-__all__ = ["pytest_addoption", "pytest_configure"]
+if TYPE_CHECKING:
+    from pytest_lossy.fixtures import LossyCodec
+
+__all__ = ["lossy_codec", "lossy_level", "pytest_addoption", "pytest_configure", "pytest_generate_tests"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,7 +30,38 @@ def pytest_configure(config: pytest.Config) -> None:
         "lossy(model, task, codec, level): set on every case of pytest-lossy, for -m 'lossy(codec=\"jpeg\")'; a Python "
         "test that carries it runs beside them",
     )
+    config.addinivalue_line(
+        "markers",
+        "lossy_levels(codec, levels=None, *, label=None, **options): run a test that takes lossy_codec or lossy_level once "
+        "per level (default: the codec's own grid); several markers are several codecs",
+    )
     if is_active(config) and not config.option.help and not config.option.version:
+        from pytest_lossy.fixtures import register_narrowing
         from pytest_lossy.hooks import activate
 
         activate(config)
+        register_narrowing(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Called for every test function that is collected: anything slow here slows every project's collection."""
+    if "lossy_codec" in metafunc.fixturenames or any(
+        mark.name == "lossy_levels" for mark in metafunc.definition.own_markers
+    ):
+        from pytest_lossy.fixtures import parametrise
+
+        parametrise(metafunc)
+
+
+@pytest.fixture
+def lossy_codec(request: pytest.FixtureRequest) -> LossyCodec:
+    """A codec at a level of @pytest.mark.lossy_levels(codec="jpeg", levels=[50, 15]); call it with an image or a clip."""
+    from pytest_lossy.fixtures import lossy_codec_of
+
+    return lossy_codec_of(request)
+
+
+@pytest.fixture
+def lossy_level(lossy_codec: LossyCodec) -> float:
+    """The level of lossy_codec, a whole number where the codec's levels are."""
+    return lossy_codec.level
