@@ -81,10 +81,14 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
         + ("its codecs must list every level of the mix" if rule.codec == MIX else "remove the rule or correct it")
         for rule in dead
     ]
+    impossible: list[str] = []
     for name in settings.codecs:
         stills = [spec.name for spec in specs if spec.media == "stills"]
         if name in CODECS and needs_clips(name) and stills:
             warnings.append(f"--lossy-codec={name} is for clips and was not run on the stills of {', '.join(stills)}")
+            impossible.append(warnings[-1])
+    if impossible and not any(selected_plans(spec, settings) for spec in specs):
+        raise ConfigurationError("\n".join(impossible))  # nothing runs, so that no report would tell
     if settings.strict and messages:
         raise ConfigurationError("\n".join(messages))
     clashes: list[Problem] = []

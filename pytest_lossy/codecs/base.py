@@ -139,9 +139,7 @@ def round_trip(codec: Codec, media: UInt8Array, level: float, *, fps: float | No
     )
 
 
-def encode_lifted(
-    codec: Codec, media: UInt8Array, level: float, *, fps: float | None = None
-) -> tuple[Encoded, ...]:
+def encode_lifted(codec: Codec, media: UInt8Array, level: float, *, fps: float | None = None) -> tuple[Encoded, ...]:
     """Encode ``media``: one part per frame of a clip under an image codec, else a single part."""
     if codec.media is Media.IMAGE and media.ndim == 4:
         return tuple(codec.encode(frame, level) for frame in media)

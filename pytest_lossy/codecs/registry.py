@@ -85,7 +85,9 @@ def build_codec(name: str, options: Mapping[str, Any] | None = None) -> Codec:
     try:
         codec: Codec = family(schema(**(options or {}))) if schema else family(**(options or {}))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'options'}: {item['msg']}" for item in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'options'}: {item['msg']}" for item in error.errors()
+        )
         raise CodecError(f"codec '{name}': {problems}") from None
     except TypeError as error:
         raise CodecError(f"codec '{name}': {error}") from error

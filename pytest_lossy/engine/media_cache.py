@@ -231,12 +231,13 @@ class MediaCache:
                 return
             _warned.add(self.folder)
         advice = "; name an empty folder" if isinstance(error, ForeignFolderError) else ""
-        warnings.warn(
-            f"encoded media are not cached: {self.folder} {'' if advice else 'cannot be written: '}{reason}{advice}; "
-            "the run is slower but complete",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        with contextlib.suppress(RuntimeWarning):  # raised under `filterwarnings = error`: a cache fails no run
+            warnings.warn(
+                f"encoded media are not cached: {self.folder} {'' if advice else 'cannot be written: '}{reason}{advice}; "
+                "the run is slower but complete",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _count(self, **more: int) -> None:
         with self._lock:

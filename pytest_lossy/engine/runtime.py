@@ -60,16 +60,18 @@ class ModelRuntime:
     ) -> None:
         self.spec, self.model, self.task, self.dataset = spec, model, task, dataset
         self.indices, self.device = indices, device
+        # Label-free mode keeps clean predictions beside the sources.
+        spill_bytes = options.spill_bytes if spec.reference == "labels" else options.spill_bytes // 2
         threads, concurrent = inference_threads(device, options.workers)
         self.pipeline = Pipeline(
             model,
             task,
-            SourceStore(dataset, options.spill, options.spill_bytes),
+            SourceStore(dataset, options.spill, spill_bytes, _origin(spec)),
             indices,
             batch_size=spec.spec.batch_size,
             threads=threads,
             concurrent_inference=concurrent if model.thread_safe else 1,
-            references=_references(spec, options),
+            references=_references(spec, options.spill, spill_bytes),
             cache=options.cache,
         )
         self.clean: Replicates | None = None
@@ -155,11 +157,18 @@ class ModelRuntime:
         return {metric.name: metric.higher_is_better for metric in self.task.metrics}
 
 
-def _references(spec: IndexedSpec, options: RuntimeOptions) -> ReferenceStore | None:
+def _origin(spec: IndexedSpec) -> str:
+    """Where a factory's data come from; models whose specs name the same share decoded samples."""
+    section = spec.spec.data
+    return (
+        "" if section.factory is None else f"{spec.path.parent}\0{section.factory}\0{section.kwargs!r}\0{section.tags}"
+    )
+
+
+def _references(spec: IndexedSpec, spill: Path | None, limit: int) -> ReferenceStore | None:
     if spec.reference == "labels":
         return None
-    folder = options.spill / "references" / spec.name if options.spill is not None else None
-    return ReferenceStore(folder, options.spill_bytes)
+    return ReferenceStore(spill / "references" / spec.name if spill is not None else None, limit)
 
 
 def _choose(count: int, samples: int | None) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -39,12 +40,14 @@ class SourceStore:
         dataset: where samples come from.
         folder: where to spill, shared by the run's processes; None never to spill.
         limit: bytes that this process may spill.
+        origin: what else tells data sets apart, such as the factory and its arguments: a fingerprint of the user's own may
+            be careless.
     """
 
-    def __init__(self, dataset: Dataset, folder: Path | None, limit: int) -> None:
+    def __init__(self, dataset: Dataset, folder: Path | None, limit: int, origin: str = "") -> None:
         self._dataset = dataset
-        # Data sets with equal fingerprints hold equal samples: models that share one share its spill.
-        key = hashlib.sha256(f"{dataset.name}\0{dataset.fingerprint()}".encode()).hexdigest()[:16]
+        # Data sets of equal origin and fingerprint hold equal samples: models that share one share its spill.
+        key = hashlib.sha256(f"{dataset.name}\0{dataset.fingerprint()}\0{origin}".encode()).hexdigest()[:16]
         self._folder = folder / key if folder is not None else None
         self._left = limit
         self._lock = threading.Lock()
@@ -60,7 +63,8 @@ class SourceStore:
             try:
                 return _restore(unpack(path))
             except (OSError, ValueError, KeyError, TypeError):
-                path.unlink(missing_ok=True)  # half a file from a killed process; decode again
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)  # half a file from a killed process; decode again
         loaded = self._decode(index)
         if path is not None:
             self._spill(path, loaded)
@@ -101,7 +105,7 @@ class SourceStore:
                     "context": dict(sample.context),
                     "group": sample.group,
                     "tags": list(sample.tags),
-                    "frame": sample.frame,
+                    "frame": None if sample.frame is None else int(sample.frame),
                     "source": asdict(sample.source) if sample.source else None,
                     "digest": loaded.digest,
                 }
@@ -120,12 +124,15 @@ class SourceStore:
         except OSError as error:
             with self._lock:
                 self._left = 0
-            temporary.unlink(missing_ok=True)
-            warnings.warn(
-                f"decoded sources are no longer kept on disk ({error.strerror or error}); the run is slower but complete",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            with contextlib.suppress(RuntimeWarning):  # where warnings are errors, this one must not cost the case
+                warnings.warn(
+                    f"decoded sources are no longer kept on disk ({error.strerror or error}); the run is slower but "
+                    "complete",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
 
 
 def _restore(tree: dict[str, Any]) -> LoadedSample:

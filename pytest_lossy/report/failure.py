@@ -53,7 +53,7 @@ def _sentence(gate: GateResult) -> str:
         return f"{gate.quantity} of {gate.metric} is undefined"
     if gate.met:
         return f"{gate.metric} {gate.quantity} {gate.observed:.4g} is not shown to be {gate.comparison} {gate.required:.4g}"
-    if gate.bound == "max_drop":
+    if gate.bound == "max_drop" and gate.quantity == "retention":
         return f"{gate.metric} drops by {100 * (1 - gate.observed):.1f}%, more than {100 * gate.limit:g}%"
     return f"{gate.metric} {gate.quantity} {gate.observed:.4g} {relation} {gate.required:.4g}"
 

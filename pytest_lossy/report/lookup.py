@@ -220,8 +220,8 @@ class Lookup:
         """
         codec = "all" if case.codec in (CLEAN, MIX) else case.codec
         words = ["pytest", f"--lossy-codec={codec}"]
-        if case.reference == "clean":
-            words.append("--lossy-reference=clean")
+        if case.reference == "clean" or "--lossy-reference" in self.document.run.command:
+            words.append(f"--lossy-reference={case.reference}")
         if self.document.run.samples_limit is not None:
             words.append(f"--lossy-samples={self.document.run.samples_limit}")
         return shlex.join([*words, case.id])

@@ -161,7 +161,9 @@ def _mark_text(lookup: Lookup, curve: Curve, point: CurvePoint) -> str:
     value = point.metric
     parts = [
         f"{lookup.level_name(curve.codec, point.level)}: {curve.metric} {formatting.quantity(value)}",
-        f"retention {formatting.percent(value.retention)}",
+        f"disagreement {formatting.metric(value.loss)}"
+        if lookup.label_free(curve.model)
+        else f"retention {formatting.percent(value.retention)}",
         f"{formatting.bits_per_pixel(point.bpp)} bpp",
         verdict_word(point.verdict),
     ]

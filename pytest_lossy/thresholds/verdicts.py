@@ -15,9 +15,9 @@ def judge(gate: Gate, metric: MetricValue | None, *, reference: Reference = "lab
     """Compare one gate with one measured metric.
 
     ``min`` and ``max`` compare the metric, ``max_drop`` the retention with ``1 - limit``, ``max_loss`` the loss. In
-    label-free mode there is no retention, and ``max_drop`` bounds the absolute disagreement, which is the loss of a metric
-    that is 1 for clean. A gate is met at equality. It has passed or failed only where the whole interval lies on one side
-    of it.
+    label-free mode there is no retention, and ``max_drop`` bounds the absolute disagreement, the loss against what
+    the clean predictions score against themselves. A gate is met at equality. It has passed or failed only where the
+    whole interval lies on one side of it.
     """
     quantity: Literal["value", "retention", "loss"]
     label_free_drop = gate.bound == "max_drop" and reference == "clean"
