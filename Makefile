@@ -18,7 +18,7 @@ install: $(VENV)/.installed  ## install the package and the development tools in
 
 # Exit status 1 means that gates were missed, which the suite's thresholds.yaml shows on purpose at severe levels.
 demo: install  ## run the reference suite under JPEG and say where the report is
-	@$(BIN)/pytest --lossy-codec=jpeg model_specs; status=$$?; \
+	@$(BIN)/pytest -n 2 --lossy-codec=jpeg model_specs; status=$$?; \
 	if [ $$status -gt 1 ]; then exit $$status; fi; \
 	echo; echo "Open the report: $(CURDIR)/lossy-report/index.html"
 
@@ -39,8 +39,11 @@ schemas: install  ## write the JSON Schemas that editors and tests read
 	  $(BIN)/pytest-lossy schema $$name > pytest_lossy/schemas/$$name.schema.json; \
 	done
 
-train: install  ## train the reference suite's SegNet again (writes model_specs/weights/)
+train: install  ## train the reference suite's models again (writes model_specs/weights/)
 	$(BIN)/python model_specs/train_segnet.py
+	$(BIN)/python model_specs/train_faster_rcnn.py
+	$(BIN)/python model_specs/train_depth_gan.py
+	$(BIN)/python model_specs/train_convnet.py
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) lossy-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -208,15 +208,22 @@ class TestLosses:
 
 class TestGame:
     def test_the_second_player_joins_late_and_slowly(self, script: ModuleType) -> None:
-        players = script.Players(Schedule(1000), 0.04, "cpu")
-        weights = [players.weight_at(iteration) for iteration in range(1000)]
+        players = script.Players(Schedule(1000), Schedule(500), 0.04, "cpu")
+        weights = [players.weight_at(iteration) for iteration in range(1500)]
         assert max(weights[:751]) == 0 < weights[751]
         assert weights == sorted(weights)
         assert weights[775] == pytest.approx(0.02)
         assert weights[-1] == 0.04
 
+    def test_the_rate_restarts_warm(self, script: ModuleType) -> None:
+        players = script.Players(Schedule(100, 4e-3), Schedule(50, 2e-3), 0.02, "cpu")
+        rates = [players.rate_at(iteration) for iteration in range(150)]
+        assert (max(rates[:100]), max(rates[100:])) == pytest.approx((4e-3, 2e-3))
+        assert rates[99] < 1e-5 < rates[100]
+        assert rates[-1] < 1e-4 * 2
+
     def test_who_moves_when(self, script: ModuleType) -> None:
-        players = script.Players(Schedule(100), 0.02, "cpu")
+        players = script.Players(Schedule(100), Schedule(50), 0.02, "cpu")
         samples = [street(index) for index in range(4)]
 
         def moved(iteration: int) -> tuple[bool, bool]:
@@ -234,7 +241,7 @@ class TestGame:
     def test_persuasion_changes_the_generators_move(self, script: ModuleType) -> None:
         moves = []
         for adversarial in (0.0, 0.02):
-            players = script.Players(Schedule(100), adversarial, "cpu")
+            players = script.Players(Schedule(100), Schedule(50), adversarial, "cpu")
             players.step(90, [street(index) for index in range(4)])
             moves.append(players.generator.head.weight.detach())
         assert not torch.equal(*moves)
@@ -248,7 +255,7 @@ class TestGame:
 
         def options(name: str) -> argparse.Namespace:
             out = tmp_path / f"{name}.safetensors"
-            return argparse.Namespace(out=out, iterations=8, adversarial=0.02, seed=1, device="cpu")
+            return argparse.Namespace(out=out, iterations=5, restart=3, adversarial=0.02, seed=1, device="cpu")
 
         whole = script.train(options("whole")).state_dict()
         real, calls = script.Players.step, []
@@ -264,12 +271,12 @@ class TestGame:
             script.train(options("resumed"))
         assert (tmp_path / "resumed.checkpoint").exists()
         resumed = script.train(options("resumed")).state_dict()
-        assert calls == [0, 1, 2, 3, 4, 5, 6, 7, 6, 7]  # the game is on from 7: its state came back too
+        assert calls == [0, 1, 2, 3, 4, 5, 6, 7, 6, 7]  # the game is on from 4: its state came back too
         for name, tensor in whole.items():
             assert torch.equal(tensor, resumed[name]), name
 
     def test_the_generator_alone_is_shipped(self, script: ModuleType, tmp_path: Path) -> None:
-        players = script.Players(Schedule(10), 0.02, "cpu")
+        players = script.Players(Schedule(10), Schedule(5), 0.02, "cpu")
         save_half(players.generator, tmp_path / "weights.safetensors")
         assert load_file(tmp_path / "weights.safetensors").keys() == script.build().state_dict().keys()
 
