@@ -124,25 +124,32 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
 
 def _load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
     own = module.state_dict()
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    complaints = []
     shapes = [
         f"{name} is {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
         for name in sorted(own.keys() & state.keys())
         if own[name].shape != state[name].shape
     ]
-    complaints = []
-    if missing:
-        complaints.append(f"{len(missing)} missing ({_some(missing)})")
-    if unexpected:
-        hint = f" {did_you_mean(unexpected[0], own)}" if missing else ""
-        complaints.append(f"{len(unexpected)} unexpected ({_some(unexpected)}{hint})")
     if shapes:
         complaints.append(f"{len(shapes)} of another shape ({_some(shapes)})")
+    try:
+        # Only the module knows which keys it renames while loading: torchvision's detectors have files of older versions.
+        found = module.load_state_dict({name: value for name, value in state.items() if not shapes}, strict=False)
+        missing, unexpected = sorted(found.missing_keys), sorted(found.unexpected_keys)
+    except RuntimeError as error:  # shapes that clash once keys are renamed
+        missing, unexpected = [], []
+        complaints.append(str(error).strip().splitlines()[-1].strip())
+    if shapes:
+        missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if unexpected:
+        hint = f" {did_you_mean(unexpected[0], own)}" if missing else ""
+        complaints.insert(0, f"{len(unexpected)} unexpected ({_some(unexpected)}{hint})")
+    if missing:
+        complaints.insert(0, f"{len(missing)} missing ({_some(missing)})")
     if complaints:
         raise ModelError(
             f"{path}: the weights do not fit the model: {'; '.join(complaints)}; check 'model.kwargs' and the file"
         )
-    module.load_state_dict(dict(state), strict=True)
 
 
 def _some(names: list[str]) -> str:

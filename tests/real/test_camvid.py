@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,9 @@ batch_size: 4
 @pytest.fixture(scope="session")
 def weights(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained once per test run, also with several workers."""
-    folder = tmp_path_factory.getbasetemp().parent / "small-net"
+    base = tmp_path_factory.getbasetemp()
+    # Each worker's folder lies in the run's; without workers the folder above would outlive the run, and so small_net.py.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small-net"
     folder.mkdir(exist_ok=True)
     path = folder / "small.safetensors"
     with FileLock(folder / ".lock"):
