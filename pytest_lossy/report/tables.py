@@ -70,11 +70,11 @@ class Heat:
 
 
 def heat_maps(lookup: Lookup) -> list[Heat]:
-    """Build one matrix per codec that has a row with a level."""
+    """Build one matrix per codec that has a row with a level; label-free models have no retention to show."""
     numbers = {name: number for number, name in enumerate(lookup.model_names, 1)}
     grid: dict[str, dict[str, dict[float, CaseRow]]] = {}
     for case in lookup.document.cases:
-        if case.codec != CLEAN and case.level is not None:
+        if case.codec != CLEAN and case.level is not None and not lookup.label_free(case.model):
             grid.setdefault(case.codec, {}).setdefault(case.model, {})[case.level] = case
     maps = []
     for codec in (label for label in lookup.codec_labels if label in grid):

@@ -21,6 +21,7 @@ _PACKAGES = (
     "torchvision",
     "av",
     "imagecodecs",
+    "opencv-python-headless",
     "h5py",
     "onnxruntime",
     "ai-edge-litert",
