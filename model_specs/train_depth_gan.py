@@ -9,12 +9,13 @@ interrupted run continues from its checkpoint when started again with the same a
 The generator minimises the L1 distance of log depth and of its gradients at several scales (as Li & Snavely, "MegaDepth",
 CVPR 2018, section 4), first on pictures of half the size, where three times as many fit into the same time. In the last
 quarter of these iterations the discriminator joins, which has an optimiser of its own, and the generator has to persuade
-it too, by least squares (Mao et al., ICCV 2017), at a weight that keeps reconstruction in the lead. So the game goes on
-after a warm restart of the learning rate (Loshchilov & Hutter, ICLR 2017). ``--adversarial 0`` trains the same generator
-without the second player.
+it too, by least squares (Mao et al., ICCV 2017). So the game goes on after a warm restart of the learning rate (Loshchilov
+& Hutter, ICLR 2017). A beginner's opinion hardly counts; late in the game, when it can tell forgeries, it weighs ten times
+as much: its gradient is then about as large, per pixel of its window, as that of reconstruction. ``--adversarial 0``
+trains the same generator without the second player.
 
 The generator trains in bfloat16 (weights and optimiser stay in single precision): about half the time on processors that
-compute in it, and correct but slow on others.
+compute in it; others may need longer.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ CLIP = 5.0  # norm of the generator's gradient
 JUDGE_RATE = 4e-4
 JOINS, RAMP = 0.75, 0.05  # when the discriminator joins, and while its weight rises: shares of the same
 JUDGED = 0.5  # of each side: a window of the picture is enough for a judge of patches, and four times as quick
-ADVERSARIAL = 0.02
+BEGINNER, EXPERT = 0.02, 0.2  # weight of the discriminator's opinion
+TRUSTED, TRUST = (
+    0.6,
+    0.1,
+)  # when its weight starts to rise again, and for how long: shares of the iterations after the restart
 SMOOTHNESS = 0.25  # weight of the gradients of log depth
 SCALES = 3
 CHECKPOINT_EVERY = 100
@@ -135,8 +140,10 @@ class Players:
 
     def weight_at(self, iteration: int) -> float:
         """Of the discriminator's opinion in the generator's loss."""
-        share = iteration / self.schedule.iterations - JOINS
-        return self.adversarial * min(1.0, max(0.0, share / RAMP))
+        joined = (iteration / self.schedule.iterations - JOINS) / RAMP
+        trusted = ((iteration - self.schedule.iterations) / self.restart.iterations - TRUSTED) / TRUST
+        joined, trusted = (min(1.0, max(0.0, share)) for share in (joined, trusted))
+        return self.adversarial * joined * (BEGINNER + (EXPERT - BEGINNER) * trusted)
 
     def step(self, iteration: int, samples: Sequence[Sample]) -> tuple[float, float]:
         """One move of each player; returns the reconstruction loss and the discriminator's."""
@@ -243,7 +250,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "weights" / "depth-gan-mini.safetensors")
     parser.add_argument("--iterations", type=int, default=2400, help=f"of {BATCH} frames each (default: 2400)")
     parser.add_argument("--restart", type=int, default=1500, help="iterations after the warm restart (default: 1500)")
-    parser.add_argument("--adversarial", type=float, default=ADVERSARIAL, help="weight of the second player's opinion")
+    parser.add_argument("--adversarial", type=float, default=1.0, help="multiplies its opinion; 0: no game")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of one PyTorch operation (default: 1)")
     parser.add_argument("--device", default="cpu")
