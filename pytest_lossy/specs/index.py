@@ -110,7 +110,7 @@ def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan],
         if label in _RESERVED:
             message = f"label '{label}' names {_RESERVED[label]}; choose another label"
             problems.append(source.problem(("codecs", label), message))
-        section = validate(CodecSection, source, expand_codec(entry), ("codecs", label))[0]
+        section = validate(CodecSection, source, expand_codec(label, entry), ("codecs", label))[0]
         if section is not None and isinstance(label, str):
             plan, found = _plan(label, section, media, source)
             problems += found

@@ -129,28 +129,35 @@ class Spec(_Section):
     @classmethod
     def _short_forms(cls, codecs: Any) -> Any:
         """Expand the short forms of each entry."""
-        return {label: expand_codec(entry) for label, entry in codecs.items()} if isinstance(codecs, dict) else codecs
+        return (
+            {label: expand_codec(label, entry) for label, entry in codecs.items()}
+            if isinstance(codecs, dict)
+            else codecs
+        )
 
     def resolved_name(self, path: PurePosixPath) -> str:
         """The model's name: as declared, or the stem of the spec's path."""
         return self.name or path.stem
 
 
-def expand_codec(entry: Any) -> Any:
-    """The long form of a codec's entry: ``[levels]`` and nothing (the default grid) are short for mappings."""
+def expand_codec(label: Any, entry: Any) -> Any:
+    """The long form of a codec's entry: ``[levels]``, ``chain: [steps]``, and nothing (the default grid) are short."""
     if entry is None:
         return {}
+    if isinstance(entry, list) and label == "chain":
+        return {"codec": "chain", "steps": entry}
     return {"levels": entry} if isinstance(entry, list) else entry
 
 
 def spec_json_schema() -> dict[str, Any]:
     """JSON Schema of a spec file, with the short forms of ``codecs``."""
     schema = Spec.model_json_schema()
-    section = schema["properties"]["codecs"].get("patternProperties") or {}
-    for pattern, value in section.items():
-        section[pattern] = {
-            "anyOf": [value, {"type": "array", "items": {"type": "number"}, "minItems": 1}, {"type": "null"}]
-        }
-    schema["properties"]["codecs"]["additionalProperties"] = False
+    codecs = schema["properties"]["codecs"]
+    ((_, section),) = codecs["patternProperties"].items()
+    levels = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+    steps = {"type": "array", "items": {"type": ["string", "object"]}, "minItems": 1, "description": "steps, in order"}
+    codecs["patternProperties"] = {f"^(?!chain$){NAME.pattern}$": {"anyOf": [section, levels, {"type": "null"}]}}
+    codecs["properties"] = {"chain": {"anyOf": [section, steps]}}
+    codecs["additionalProperties"] = False
     schema["title"] = "pytest-lossy spec"
     return schema
