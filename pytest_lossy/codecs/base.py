@@ -80,7 +80,8 @@ class Codec(Protocol):
     """A lossy round trip. Instances are immutable, thread-safe and cheap to build; options are fixed on the instance.
 
     A stream codec may name in ``intra`` the registry's codec that compresses a still as it compresses one frame. A codec may
-    have ``cached = False``: what it encodes is not worth, or not safe, to keep in the cache of encoded media.
+    have ``cached = False``: encoding again is as good as keeping what it encoded. One with ``versioned = False`` has a
+    fingerprint that does not tell one version of its encoder from the next, and nothing of it may be kept between runs.
     """
 
     @property

@@ -86,6 +86,16 @@ class ChainCodec:
         compressing = [i for i, step in enumerate(self.steps) if getattr(step.codec, "compresses", True)]
         self._wire = compressing[-1] if compressing else len(self.steps) - 1
 
+    @property
+    def versioned(self) -> bool:
+        """Whether the fingerprint of every step tells one version of its encoder from the next."""
+        return all(getattr(step.codec, "versioned", True) for step in self.steps)
+
+    @property
+    def cached(self) -> bool:
+        """Whether some step takes long enough for its media to be worth keeping."""
+        return any(getattr(step.codec, "cached", getattr(step.codec, "compresses", True)) for step in self.steps)
+
     def encode(self, media: UInt8Array, level: float, *, fps: float | None = None) -> Encoded:
         """Take ``media`` through the steps up to the last that compresses, and keep that one's data.
 

@@ -138,6 +138,9 @@ class CommandOptions(BaseModel):
         return Levels(low, high, mild_to_severe, self.higher_is_more_compressed, self.integral)
 
 
+_UNSTATED, _UNKNOWN = "unstated", "unknown"
+
+
 class CommandCodec:
     """An external tool; the level is whatever its command line makes of ``{level}``.
 
@@ -189,15 +192,22 @@ class CommandCodec:
                 f"size as '{form}'"
             ) from None
 
+    @property
+    def versioned(self) -> bool:
+        """Whether the tool said its version: without it, an updated tool would be answered with what the old one wrote."""
+        return self._version() not in (_UNSTATED, _UNKNOWN)
+
+    def _version(self) -> str:
+        if self.options.version is None:
+            return _UNSTATED
+        try:
+            return first_line_of(tuple(Template(self.options.version, ()).filled({})), self.options.timeout)
+        except CodecError:
+            return _UNKNOWN  # encode says what is missing
+
     def fingerprint(self) -> str:
         """The templates, the formats, and what the tool says of its version; ``unknown`` where it says nothing."""
-        options = self.options
-        version = "unstated"
-        if options.version is not None:
-            try:
-                version = first_line_of(tuple(Template(options.version, ()).filled({})), options.timeout)
-            except CodecError:
-                version = "unknown"  # encode says what is missing
+        options, version = self.options, self._version()
         formats = f"{options.input_format}>{options.encoded_suffix}>{options.decoded_format}"
         return (
             f"command(version={version},encode={options.encode},decode={options.decode},formats={formats},"

@@ -102,7 +102,10 @@ def _run_mix(
     mix = context.thresholds.mix(case.mix or "")
     parts = mix.parts(runtime.spec.cases(tuple(plans.values())))
     if parts is None:
-        raise CaseFailureError(f"{context.thresholds.file}:{mix.line}: mix '{mix.name}' has levels that are not run")
+        raise CaseFailureError(
+            f"{context.thresholds.file}:{mix.line}: mix '{mix.name}' has levels that are not run; "
+            "run all of its levels, or take them out of the mix"
+        )
     found = [_evidence(part, _codec(part, plans), runtime, context, own=False) for part, _ in parts]
     clean = _clean(runtime, context, found[0])
     measured = [

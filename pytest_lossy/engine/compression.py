@@ -49,7 +49,8 @@ def compress(
         raise CodecError(f"codec '{codec.name}' raised {explain_exception(error)}\n  on {sample.id}") from None
     if decoded.shape != media.shape or decoded.dtype != np.uint8:
         raise CodecError(
-            f"codec '{codec.name}' returned {decoded.dtype} {decoded.shape} for uint8 {media.shape} [{sample.id}]"
+            f"codec '{codec.name}' returned {decoded.dtype} {decoded.shape} for uint8 {media.shape} [{sample.id}]; "
+            "its decode must return the source's shape"
         )
     return decoded, SampleCost(
         sum(part.payload_bits for part in parts),

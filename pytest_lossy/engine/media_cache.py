@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_lossy.codecs.base import Codec, Encoded, UInt8Array
+from pytest_lossy.codecs.base import Codec, Encoded
 from pytest_lossy.engine.cache_entries import (
     DamagedEntryError,
     EntryKey,
@@ -30,18 +30,16 @@ from pytest_lossy.engine.cache_entries import (
     unpack_entry,
 )
 from pytest_lossy.engine.cache_folder import CacheFolder, ForeignFolderError
-from pytest_lossy.paths import media_cache_folder
 
 __all__ = [
     "DEFAULT_LIMIT_BYTES",
     "CacheStatistics",
     "MediaCache",
-    "default_cache_folder",
     "merge_statistics",
     "worth_caching",
 ]
 
-DEFAULT_LIMIT_BYTES = 10_000_000_000
+DEFAULT_LIMIT_BYTES = 10 * 1024**3
 
 TOUCH_SECONDS = 1_800
 """A hit renews an entry's date at most this often: reading a cache should not write to it all the time."""
@@ -100,23 +98,6 @@ class MediaCache:
         """The counters of :class:`CacheStatistics` as builtins, as of now."""
         with self._lock:
             return asdict(self._statistics)
-
-    def get_or_encode(
-        self, codec: Codec, media: UInt8Array, digest: str, level: float, *, fps: float | None = None
-    ) -> Encoded:
-        """``codec.encode(media, level, fps=fps)``, from the cache where possible.
-
-        Args:
-            codec: what it compresses natively has as many axes as ``media``.
-            media: (H, W, 3) or (T, H, W, 3), uint8, RGB.
-            digest: of ``media`` (:func:`pytest_lossy.results.evidence.pixel_digest`).
-            level: value of the codec's quality parameter.
-            fps: frames per second of a clip, where known.
-
-        Raises:
-            CodecError: from the codec.
-        """
-        return self.get_or_make(codec, digest, level, fps, lambda: [codec.encode(media, level, fps=fps)])[0]
 
     def get_or_make(
         self, codec: Codec, digest: str, level: float, fps: float | None, make: Callable[[], Sequence[Encoded]]
@@ -246,17 +227,13 @@ class MediaCache:
 
 
 def worth_caching(codec: Codec) -> bool:
-    """Whether reading a codec's media back beats encoding them again.
+    """Whether a codec's media may be kept, and reading them back beats encoding them again.
 
-    A codec says no with an attribute ``cached = False``; ``benchmarks/media_cache.py`` measures who should. Steps that do
-    not compress (``compresses = False``) keep raw pixels, which are as quick to make as to read.
+    A codec says no with ``cached = False``; ``benchmarks/media_cache.py`` measures who should. Steps that do not compress
+    (``compresses = False``) keep raw pixels, which are as quick to make as to read. Media of a codec with ``versioned =
+    False`` would outlive the encoder that made them.
     """
-    return bool(getattr(codec, "cached", getattr(codec, "compresses", True)))
-
-
-def default_cache_folder() -> Path:
-    """``media`` in the platform's cache folder of this user, for example ``~/.cache/pytest-lossy/media``."""
-    return media_cache_folder()
+    return bool(getattr(codec, "versioned", True) and getattr(codec, "cached", getattr(codec, "compresses", True)))
 
 
 def merge_statistics(several: Iterable[Mapping[str, Any]]) -> dict[str, int | str | None]:

@@ -35,7 +35,8 @@ def test_examples_are_valid(tmp_path: Path, page: str, text: str) -> None:
         assert found.rules
         return
     path = tmp_path / "net.yaml"
-    path.write_text(FRAME + text if first == "codecs" else text, encoding="utf-8")
+    whole = {"codecs": FRAME + text, "training": f"{FRAME}codecs: {{jpeg: }}\n{text}"}.get(first, text)
+    path.write_text(whole, encoding="utf-8")
     [spec] = index_specs([path], tmp_path)
     assert spec.plans
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
+import sys
 import threading
 import time
 from pathlib import Path
@@ -22,11 +24,11 @@ from pytest_lossy.engine.media_cache import (
     TOUCH_SECONDS,
     CacheStatistics,
     MediaCache,
-    default_cache_folder,
     merge_statistics,
     worth_caching,
 )
 from pytest_lossy.errors import LossyError
+from pytest_lossy.paths import CACHE_VARIABLE, media_cache_folder
 from pytest_lossy.results.evidence import pixel_digest
 
 
@@ -62,7 +64,7 @@ def image(seed: int = 0, shape: tuple[int, ...] = (5, 4, 3)) -> UInt8Array:
 
 
 def ask(cache: MediaCache, codec: Counting, media: UInt8Array, level: float = 50, fps: float | None = None) -> Encoded:
-    return cache.get_or_encode(codec, media, pixel_digest(media), level, fps=fps)
+    return cache.get_or_make(codec, pixel_digest(media), level, fps, lambda: [codec.encode(media, level, fps=fps)])[0]
 
 
 def entries(folder: Path) -> list[Path]:
@@ -424,4 +426,43 @@ def test_verify_reads_everything_and_removes_the_damaged(tmp_path: Path) -> None
 
 def test_the_default_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache_folder() == tmp_path / "pytest-lossy" / "media"
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    assert media_cache_folder() == tmp_path / "pytest-lossy" / "media"
+
+
+def command(version: str | None) -> dict[str, object]:
+    tool = shlex.join([sys.executable, "-c", "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"])
+    options: dict[str, object] = {
+        "encode": f"{tool} {{input}} {{output}} {{level}}",
+        "decode": f"{tool} {{input}} {{output}}",
+        "parameter": "q",
+        "minimum": 1,
+        "maximum": 9,
+        "higher_is_more_compressed": False,
+    }
+    return options if version is None else {**options, "version": version}
+
+
+@pytest.mark.parametrize(
+    ("version", "kept"),
+    [(shlex.join([sys.executable, "--version"]), True), (None, False), ("no-such-tool --version", False)],
+)
+def test_a_tool_without_a_version_is_never_answered_from_the_cache(
+    tmp_path: Path, version: str | None, kept: bool
+) -> None:
+    """Its update would not change the key: old bytes would be taken for the new tool's."""
+    cache, media, made = MediaCache(tmp_path / "cache"), image(), []
+    alone = build_codec("command", command(version))
+    for codec in (alone, build_codec("chain", {"steps": ["jpeg 80", {"codec": "command", **command(version)}]})):
+        assert worth_caching(codec) is kept
+        made.clear()
+        for _ in range(2):
+            cache.get_or_make(
+                codec, pixel_digest(media), 5, None, lambda: made.append(1) or [Encoded(b"x", 8, (5, 4, 3))]
+            )
+        assert len(made) == (1 if kept else 2)
+
+
+def test_a_chain_is_kept_where_one_step_is_worth_it() -> None:
+    assert worth_caching(build_codec("chain", {"steps": ["jpeg 80", "webp"]}))
+    assert not worth_caching(build_codec("chain", {"steps": ["resize 0.5", "jpeg"]}))
