@@ -224,6 +224,7 @@ class Run:
             self.folder.discard()
             return None
         from pytest_lossy.assembly import assemble
+        from pytest_lossy.conclusions import conclude
         from pytest_lossy.report.html import render_html
         from pytest_lossy.report.markdown import render_markdown
         from pytest_lossy.results.fingerprints import previous_warnings
@@ -240,6 +241,7 @@ class Run:
             workers=self.workers,
             command=self.command,
         )
+        document = conclude(document, self.store, self.plan.thresholds)
         warnings = [*document.run.warnings, *previous_warnings(self.folder.root / "results.json", document)]
         document = document.model_copy(update={"run": document.run.model_copy(update={"warnings": warnings})})
         # The numbers first: a page that cannot be drawn must not cost the run.

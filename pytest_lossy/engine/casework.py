@@ -24,6 +24,7 @@ from pytest_lossy.engine.runtime import ModelRuntime
 from pytest_lossy.errors import LossyError
 from pytest_lossy.results.document import CaseRow, MetricValue
 from pytest_lossy.results.evidence import CaseEvidence
+from pytest_lossy.results.replicates import StoredReplicates, samples_digest
 from pytest_lossy.results.store import RunStore
 from pytest_lossy.thresholds.rules import Thresholds
 from pytest_lossy.thresholds.verdicts import case_verdict, judge, outcome
@@ -75,10 +76,10 @@ def run_case(
     codec = _codec(case, plans)
     evidence = _evidence(case, codec, runtime, context, own=True)
     if case.is_clean:
-        measured = clean = _measure(evidence, runtime, context)
+        measured = clean = _measure(case, evidence, runtime, context)
         runtime.clean = clean
     else:
-        measured = _measure(evidence, runtime, context)
+        measured = _measure(case, evidence, runtime, context)
         clean = _clean(runtime, context, evidence)
     metrics = _compared(case, measured, None if case.is_clean else clean, runtime, context)
     return measured_row(
@@ -109,7 +110,7 @@ def _run_mix(
     found = [_evidence(part, _codec(part, plans), runtime, context, own=False) for part, _ in parts]
     clean = _clean(runtime, context, found[0])
     measured = [
-        clean if part.is_clean else _measure(evidence, runtime, context)
+        clean if part.is_clean else _measure(part, evidence, runtime, context)
         for (part, _), evidence in zip(parts, found, strict=True)
     ]
     shares = [share for _, share in parts]
@@ -179,7 +180,7 @@ def _judged(
 
 def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, context: CaseContext) -> CaseRow:
     """The row of a clean case that had to be computed although no item asked for it."""
-    clean = runtime.clean or _measure(evidence, runtime, context)
+    clean = runtime.clean or _measure(runtime.spec.clean, evidence, runtime, context)
     metrics = compare(
         clean,
         None,
@@ -251,14 +252,19 @@ def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidenc
             raise CaseFailureError(
                 "the clean case has other samples than this one; the data set changed during the run"
             )
-        runtime.clean = _measure(evidence, runtime, context)
+        runtime.clean = _measure(case, evidence, runtime, context)
         if not context.store.was_started(case.slug):
             row = reference_row(f"{runtime.spec.shown}::{case.model}::{case.name}", runtime, evidence, context)
             context.store.write_reference(case.slug, row)
     return runtime.clean
 
 
-def _measure(evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext) -> Replicates:
-    return measure(
+def _measure(case: Case, evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext) -> Replicates:
+    """Metrics of a case and their replicates, which are stored for whatever compares cases later."""
+    found = measure(
         tagged_reduce(runtime.task.reduce, evidence.evidence, evidence.tags), evidence.groups, context.replicates
     )
+    digest = samples_digest(evidence.ids, evidence.groups)
+    stored = StoredReplicates(found.point, found.replicates, found.units, digest)
+    context.store.save_replicates(case.slug, stored)
+    return found

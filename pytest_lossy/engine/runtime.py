@@ -22,6 +22,7 @@ from pytest_lossy.errors import DataError, LossyError, ModelError
 from pytest_lossy.models.base import Model
 from pytest_lossy.models.registry import build_model
 from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
+from pytest_lossy.results.rows import unloaded_info
 from pytest_lossy.tasks.base import Task
 from pytest_lossy.tasks.registry import build_task
 from pytest_lossy.usercode import explain_exception
@@ -124,15 +125,9 @@ class ModelRuntime:
 
     def info(self) -> ModelInfo:
         """What the results say of this model."""
-        return ModelInfo(
-            name=self.spec.name,
-            spec=self.spec.shown,
-            task=self.spec.spec.task,
-            architecture=self.spec.spec.architecture,
-            tags=list(self.spec.spec.tags),
-            reference=self.spec.reference,
-            primary=self.task.primary,
-            metrics=[
+        seen = {
+            "primary": self.task.primary,
+            "metrics": [
                 MetricInfo(
                     name=metric.name,
                     title=metric.title,
@@ -142,15 +137,16 @@ class ModelRuntime:
                 )
                 for metric in self.task.metrics
             ],
-            details={**self.model.describe(), "device_name": ", ".join(device_names(self.device))},
-            data=DataInfo(
+            "details": {**self.model.describe(), "device_name": ", ".join(device_names(self.device))},
+            "data": DataInfo(
                 name=self.dataset.name,
                 fingerprint=self.dataset.fingerprint(),
                 samples=len(self.indices),
                 classes=list(self.dataset.classes),
                 notes=list(getattr(self.dataset, "notes", ())),
             ),
-        )
+        }
+        return unloaded_info(self.spec, None).model_copy(update=seen)
 
     def higher_is_better(self) -> dict[str, bool]:
         """Direction of each aggregate metric."""

@@ -8,22 +8,55 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import Field, FiniteFloat
+
+from pytest_lossy.results.findings import (
+    ArmDifference,
+    Curve,
+    CurvePoint,
+    FamilyResilience,
+    GallerySample,
+    Knee,
+    Limit,
+    Position,
+    RateDifference,
+    Recovery,
+    RecoverySummary,
+    Resilience,
+    ResilienceRow,
+    RetainedArea,
+)
+from pytest_lossy.results.values import Estimate, GateResult, MetricValue, Number, Reference, Strict, Verdict
 
 __all__ = [
     "SCHEMA_VERSION",
+    "ArmDifference",
     "CaseRow",
     "CodecInfo",
     "Curve",
     "CurvePoint",
     "DataInfo",
     "Environment",
+    "Estimate",
+    "Experiment",
+    "FamilyResilience",
+    "GallerySample",
     "GateResult",
+    "Knee",
+    "Limit",
     "MetricInfo",
     "MetricValue",
     "ModelInfo",
+    "Position",
+    "RateDifference",
+    "Recovery",
+    "RecoverySummary",
     "Reference",
+    "Resilience",
+    "ResilienceRow",
     "ResultsDocument",
+    "RetainedArea",
+    "Retrained",
     "RunInfo",
     "SourceQuality",
     "Verdict",
@@ -31,56 +64,8 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 
-Verdict = Literal["passed", "failed", "inconclusive", "ungated", "error", "crashed", "not_run"]
-"""DESIGN, "Words": ``inconclusive`` where the interval straddles the gate, ``ungated`` where no rule matches."""
 
-Reference = Literal["labels", "clean"]
-"""What predictions are scored against."""
-
-Number = FiniteFloat | None
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MetricValue(_Strict):
-    """One metric of one case, with its interval and its comparison to the clean case of the same model."""
-
-    value: Number
-    low: Number = None
-    high: Number = None
-    retention: Annotated[Number, Field(description="metric / clean, for errors clean / metric")] = None
-    retention_low: Number = None
-    retention_high: Number = None
-    loss: Annotated[Number, Field(description="clean - metric, signed so that worse is positive")] = None
-    loss_low: Number = None
-    loss_high: Number = None
-
-
-class GateResult(_Strict):
-    """One requirement of thresholds.yaml, judged on one case."""
-
-    metric: str
-    """The metric's name; ``primary`` is resolved."""
-    bound: Literal["min", "max", "max_drop", "max_loss"]
-    limit: FiniteFloat
-    quantity: Literal["value", "retention", "loss"]
-    """What was compared: ``max_drop`` compares the retention with ``1 - limit``."""
-    observed: Number
-    low: Number
-    high: Number
-    required: Annotated[FiniteFloat, Field(description="the limit in the units of `quantity`")]
-    comparison: Literal[">=", "<="]
-    verdict: Literal["passed", "failed", "inconclusive"]
-    met: Annotated[bool, Field(description="whether the point estimate meets the gate")]
-    file: str
-    line: int
-    reason: str = ""
-    """Why a gate could not be judged by its interval, where it could not."""
-
-
-class CaseRow(_Strict):
+class CaseRow(Strict):
     """One case: one pytest item, one row."""
 
     id: Annotated[str, Field(description="pytest node id")]
@@ -94,8 +79,9 @@ class CaseRow(_Strict):
     shares: Annotated[dict[str, FiniteFloat], Field(description="of a mix: case name -> share of the fleet")] = {}
     reference: Reference = "labels"
     """``clean``: label-free; metrics are agreement with the model's own clean prediction, and there is no retention."""
-    role: Literal["case", "reference"] = "case"
-    """``reference``: a clean case that was not selected but had to be computed for the others."""
+    role: Literal["case", "reference", "probe"] = "case"
+    """``reference``: a clean case that was not selected but had to be computed for the others; ``probe``: a level that the
+    search for the knee measured, and no case."""
     verdict: Verdict
     outcome: Literal["passed", "failed", "none"]
     """What pytest reported; ``none`` where no item ran."""
@@ -124,7 +110,7 @@ class CaseRow(_Strict):
     worker: str | None = None
 
 
-class MetricInfo(_Strict):
+class MetricInfo(Strict):
     """What a metric name means."""
 
     name: str
@@ -134,7 +120,7 @@ class MetricInfo(_Strict):
     description: str = ""
 
 
-class SourceQuality(_Strict):
+class SourceQuality(Strict):
     """How strongly one codec had compressed the data's samples before they were evaluated, as their files say."""
 
     parameter: Annotated[
@@ -149,7 +135,7 @@ class SourceQuality(_Strict):
     ] = 0
 
 
-class DataInfo(_Strict):
+class DataInfo(Strict):
     """The data that a model was evaluated on."""
 
     name: str
@@ -161,7 +147,27 @@ class DataInfo(_Strict):
     source_quality: Annotated[dict[str, SourceQuality], Field(description="by the codec that wrote the sources")] = {}
 
 
-class ModelInfo(_Strict):
+class Experiment(Strict):
+    """A model's place in a controlled comparison, as its spec declares it."""
+
+    name: str
+    arm: Annotated[str, Field(description="what differs on purpose, such as the architecture")]
+    seed: int
+
+
+class Retrained(Strict):
+    """Where a fine-tuned model comes from, as its spec records it."""
+
+    parent: str
+    control: Annotated[str | None, Field(description="its twin on clean samples; null for the control itself")] = None
+    codec: Annotated[str | None, Field(description="label in the parent's spec; null for the control")] = None
+    levels: list[FiniteFloat] = []
+    iterations: int
+    seed: int
+    seconds: FiniteFloat
+
+
+class ModelInfo(Strict):
     """A model of the run, from its spec and from what loading it showed."""
 
     name: str
@@ -174,10 +180,12 @@ class ModelInfo(_Strict):
     metrics: list[MetricInfo] = []
     details: Annotated[dict[str, Any], Field(description="format, parameters, device, weights")] = {}
     data: DataInfo
+    experiment: Experiment | None = None
+    retrained: Retrained | None = None
     error: Annotated[str | None, Field(description="why the model or its data could not be loaded")] = None
 
 
-class CodecInfo(_Strict):
+class CodecInfo(Strict):
     """A codec of the run, for axes and for reproduction."""
 
     label: str
@@ -189,29 +197,7 @@ class CodecInfo(_Strict):
     fingerprint: str | None = None
 
 
-class CurvePoint(_Strict):
-    """One level of a curve; the clean reference is ``Curve.clean``."""
-
-    level: FiniteFloat
-    case: str
-    bpp: Number = None
-    kbps: Number = None
-    psnr: Number = None
-    verdict: Verdict
-    metric: MetricValue
-
-
-class Curve(_Strict):
-    """The primary metric over the levels of one (model, codec), mild to severe."""
-
-    model: str
-    codec: str
-    metric: str
-    clean: MetricValue | None = None
-    points: list[CurvePoint]
-
-
-class Environment(_Strict):
+class Environment(Strict):
     """What the numbers were computed with."""
 
     python: str
@@ -223,7 +209,7 @@ class Environment(_Strict):
     devices: list[str] = []
 
 
-class RunInfo(_Strict):
+class RunInfo(Strict):
     """The run itself."""
 
     started: Annotated[str, Field(description="ISO 8601, UTC")]
@@ -247,7 +233,7 @@ class RunInfo(_Strict):
     plugin_version: str
 
 
-class ResultsDocument(_Strict):
+class ResultsDocument(Strict):
     """The whole of ``results.json``."""
 
     schema_version: Literal[1] = 1
@@ -257,4 +243,8 @@ class ResultsDocument(_Strict):
     codecs: list[CodecInfo]
     cases: list[CaseRow]
     curves: list[Curve]
-    recovery: list[Any] = []
+    rate_differences: list[RateDifference] = []
+    recovery: list[Recovery] = []
+    recovery_summary: list[RecoverySummary] = []
+    resilience: Resilience | None = None
+    gallery: list[GallerySample] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_lossy.cases import Case, IndexedSpec
-from pytest_lossy.results.document import CaseRow, DataInfo, ModelInfo, Verdict
+from pytest_lossy.results.document import CaseRow, DataInfo, ModelInfo, Retrained, Verdict
 
 __all__ = ["error_row", "unloaded_info"]
 
@@ -31,7 +31,8 @@ def error_row(
 
 
 def unloaded_info(spec: IndexedSpec, error: str | None) -> ModelInfo:
-    """What the results say of a model that no worker could load, or that none tried to."""
+    """What the results say of a model from its spec alone: where none has loaded it yet, or none could."""
+    record = spec.spec.retrained
     return ModelInfo(
         name=spec.name,
         spec=spec.shown,
@@ -41,5 +42,6 @@ def unloaded_info(spec: IndexedSpec, error: str | None) -> ModelInfo:
         reference=spec.reference,
         primary="",
         data=DataInfo(name=spec.spec.data.name or spec.spec.data.factory or ""),
+        retrained=Retrained.model_validate(record.model_dump(exclude={"validation"})) if record else None,
         error=error,
     )

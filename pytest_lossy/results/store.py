@@ -7,13 +7,14 @@
       .run/              the run in progress; replaces what is below when it ends
         rows/<slug>.json  evidence/<slug>.npz  models/<name>.json
         references/<slug>.json  a clean case that no item asked for
+        replicates/<slug>.npz  bootstrap replicates of a case that has a row
         progress/<worker>  how far each process is
         cache/<worker>.json  what each process read from the cache of encoded media
         started/<slug>   an item began; without a row, its process died
         computing/<slug> evidence is being computed; without its lock, its process died
         failed/<slug>    evidence could not be computed; the reason
         locks/<slug>.lock
-      results.json  index.html  summary.md  evidence/<slug>.npz
+      results.json  index.html  summary.md  evidence/<slug>.npz  replicates/<slug>.npz
 """
 
 from __future__ import annotations
@@ -32,8 +33,12 @@ from pytest_lossy.errors import ResultsError
 from pytest_lossy.results.document import CaseRow, ModelInfo
 from pytest_lossy.results.evidence import CaseEvidence, load_evidence, save_evidence
 from pytest_lossy.results.files import read_json, write_atomically, write_json
+from pytest_lossy.results.replicates import StoredReplicates, load_replicates, save_replicates
 
 __all__ = ["ReportFolder", "RunStore"]
+
+_PUBLISHED = ("evidence", "replicates", "gallery")
+"""Folders that stay beside ``results.json``."""
 
 
 class RunStore:
@@ -131,6 +136,21 @@ class RunStore:
         save_evidence(self._path("evidence", slug, ".npz"), evidence)
         self._path("failed", slug).unlink(missing_ok=True)
 
+    # Replicates
+
+    def save_replicates(self, slug: str, stored: StoredReplicates) -> None:
+        """Store a case's bootstrap replicates; whoever computes them writes the same."""
+        save_replicates(self._path("replicates", slug, ".npz"), stored)
+
+    def load_replicates(self, slug: str) -> StoredReplicates | None:
+        """A case's bootstrap replicates; None where it has none.
+
+        Raises:
+            ResultsError: the file is damaged.
+        """
+        path = self._path("replicates", slug, ".npz")
+        return load_replicates(path) if path.exists() else None
+
     @contextmanager
     def computing(self, slug: str) -> Iterator[None]:
         """Hold the case's lock, which the operating system releases if this process dies."""
@@ -225,13 +245,14 @@ class ReportFolder:
             ResultsError: the folder cannot be written; this run's files stay in ``.run``.
         """
         write_atomically(self.root / name, results)
-        fresh, old = self.store.folder / "evidence", self.root / "evidence"
-        try:
-            shutil.rmtree(old, ignore_errors=True)
-            if fresh.exists():
-                fresh.replace(old)
-        except OSError as error:
-            raise ResultsError(f"{old}: cannot be replaced ({error.strerror}); remove it by hand") from error
+        for kind in _PUBLISHED:
+            fresh, old = self.store.folder / kind, self.root / kind
+            try:
+                shutil.rmtree(old, ignore_errors=True)
+                if fresh.exists():
+                    fresh.replace(old)
+            except OSError as error:
+                raise ResultsError(f"{old}: cannot be replaced ({error.strerror}); remove it by hand") from error
         shutil.rmtree(self.store.folder, ignore_errors=True)
 
     def discard(self) -> None:

@@ -12,10 +12,12 @@ from pytest_lossy.results.document import (
     CurvePoint,
     DataInfo,
     Environment,
+    Estimate,
     GateResult,
     MetricInfo,
     MetricValue,
     ModelInfo,
+    Recovery,
     ResultsDocument,
     RunInfo,
 )
@@ -152,13 +154,32 @@ def run_info(cases: list[CaseRow], **changes: Any) -> RunInfo:
     return RunInfo(**(values | changes))
 
 
+def recovered(model: str = "a.jpeg-q10", **fields: Any) -> Recovery:
+    """What one retrained model won back."""
+    estimate = Estimate(value=0.42, low=0.3, high=0.5)
+    base: dict[str, Any] = {
+        "model": model,
+        "parent": model,
+        "control": model,
+        "codec": "jpeg",
+        "level": 10,
+        "trained_on": True,
+        "metric": "miou",
+        "recovery": estimate,
+        "gain": estimate,
+        "naive": estimate,
+        "clean_cost": Estimate(value=0.01),
+    }
+    return Recovery(**{**base, **fields})
+
+
 def document(
     cases: list[CaseRow] | None = None,
     *,
     models: list[ModelInfo] | None = None,
     codecs: list[CodecInfo] | None = None,
     curves: list[Curve] | None = None,
-    recovery: list[Any] | None = None,
+    recovery: list[Recovery] | None = None,
     **run: Any,
 ) -> ResultsDocument:
     rows = cases or []
@@ -395,5 +416,5 @@ def hostile_document() -> ResultsDocument:
         codecs=codecs,
         cases=rows,
         curves=curves,
-        recovery=[{text: text for text in HOSTILE}],
+        recovery=[recovered(text, note=text) for text in HOSTILE],
     )

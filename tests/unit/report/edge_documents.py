@@ -11,10 +11,11 @@ from documents import (
     gate,
     metric_info,
     model_info,
+    recovered,
     value,
 )
 
-from pytest_lossy.results.document import Curve, CurvePoint, MetricValue, ResultsDocument
+from pytest_lossy.results.document import Curve, CurvePoint, Estimate, MetricValue, ResultsDocument
 
 EMPTY = MetricValue(value=None)
 
@@ -131,6 +132,8 @@ EDGES: dict[str, ResultsDocument] = {
     "one unit, one group": document(
         [case(samples=12, units=1, notes=["within-sequence only"], metrics={"miou": value(0.6, 1.0)})]
     ),
-    "recovery": document([case()], recovery=[{"model": "a", "recovery": 0.42, "low": None}, "text"]),
+    "recovery": document(
+        [case()], recovery=[recovered(), recovered(recovery=Estimate(value=None), note="nothing to recover")]
+    ),
     "exit status": document([case()], exit_status=3),
 }

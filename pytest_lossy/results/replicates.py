@@ -1,0 +1,95 @@
+"""Bootstrap replicates of one case on disk, so that curves, recoveries and comparisons of runs need no evidence again.
+
+Layout of the ``.npz``: ``metric`` (m,) names, ``point`` (m,) float64, ``replicates`` (k, B) float64 of the first k metrics,
+``units`` and ``samples``. Replicates of equal ``samples`` are paired: their weights depend on nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pytest_lossy.errors import ResultsError
+from pytest_lossy.results.files import write_atomically
+from pytest_lossy.tasks.base import FloatArray
+
+__all__ = ["StoredReplicates", "load_replicates", "samples_digest", "save_replicates"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReplicates:
+    """What one case measured: on the full data, and under each bootstrap weighting."""
+
+    point: Mapping[str, float]
+    """Metrics and user tags, ``miou`` and ``miou{night}``, without classes such as ``miou[road]``; NaN where undefined."""
+    replicates: Mapping[str, FloatArray]
+    """metric -> (B,); empty where there is a single unit."""
+    units: int
+    samples: str
+    """Of the samples and their groups, in order; see :func:`samples_digest`."""
+
+
+def samples_digest(ids: Sequence[str], groups: Sequence[str | None]) -> str:
+    """A digest of which samples were measured, in which order and groups."""
+    digest = hashlib.sha256()
+    for name, group in zip(ids, groups, strict=True):
+        for text in (name, "" if group is None else f"group {group}"):
+            encoded = text.encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()
+
+
+def save_replicates(path: Path, stored: StoredReplicates) -> None:
+    """Write atomically; equal content gives equal bytes.
+
+    Raises:
+        ResultsError: the file cannot be written.
+    """
+    names = sorted(name for name in stored.point if "[" not in name)
+    names.sort(key=lambda name: name not in stored.replicates)
+    drawn = [stored.replicates[name] for name in names if name in stored.replicates]
+    arrays = {
+        "version": np.array(_VERSION),
+        "metric": np.array(names, dtype=np.str_),
+        "point": np.array([stored.point[name] for name in names], dtype=np.float64),
+        "replicates": np.stack(drawn).astype(np.float64) if drawn else np.zeros((0, 0)),
+        "units": np.array(stored.units, dtype=np.int64),
+        "samples": np.array(stored.samples),
+    }
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    write_atomically(path, stream.getvalue())
+
+
+def load_replicates(path: Path) -> StoredReplicates:
+    """The inverse of :func:`save_replicates`.
+
+    Raises:
+        ResultsError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if int(arrays["version"]) != _VERSION:
+                raise ResultsError(f"{path}: was written by another version of pytest-lossy; run the tests again")
+            names, point, drawn = arrays["metric"].tolist(), arrays["point"], arrays["replicates"]
+            if point.shape != (len(names),) or drawn.ndim != 2 or len(drawn) > len(names):
+                raise ValueError("shapes disagree")
+            return StoredReplicates(
+                dict(zip(names, point.tolist(), strict=True)),
+                dict(zip(names, drawn, strict=False)),
+                int(arrays["units"]),
+                str(arrays["samples"]),
+            )
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read ({error.strerror or error}); run the tests again") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ResultsError(f"{path}: is damaged ({error}); run the tests again") from None
