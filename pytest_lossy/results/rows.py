@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_lossy.cases import Case, IndexedSpec
-from pytest_lossy.results.document import CaseRow, DataInfo, ModelInfo, Retrained, Verdict
+from pytest_lossy.results.document import CaseRow, DataInfo, Experiment, ModelInfo, Retrained, Verdict
 
 __all__ = ["error_row", "unloaded_info"]
 
@@ -32,7 +32,7 @@ def error_row(
 
 def unloaded_info(spec: IndexedSpec, error: str | None) -> ModelInfo:
     """What the results say of a model from its spec alone: where none has loaded it yet, or none could."""
-    record = spec.spec.retrained
+    record, experiment = spec.spec.retrained, spec.spec.experiment
     return ModelInfo(
         name=spec.name,
         spec=spec.shown,
@@ -43,5 +43,6 @@ def unloaded_info(spec: IndexedSpec, error: str | None) -> ModelInfo:
         primary="",
         data=DataInfo(name=spec.spec.data.name or spec.spec.data.factory or ""),
         retrained=Retrained.model_validate(record.model_dump(exclude={"validation"})) if record else None,
+        experiment=Experiment.model_validate(experiment.model_dump()) if experiment else None,
         error=error,
     )

@@ -101,6 +101,14 @@ class RetrainedSection(_Section):
     )
 
 
+class ExperimentSection(_Section):
+    """The model's place in a controlled comparison; models of one experiment and several arms are compared arm by arm."""
+
+    name: str = Field(description="of the experiment; its models share it", pattern=f"^{NAME.pattern}$")
+    arm: str = Field(description="what differs on purpose, such as the architecture", pattern=f"^{NAME.pattern}$")
+    seed: StrictInt = Field(description="of this training run; the runs of one arm differ in nothing else")
+
+
 class Spec(_Section):
     """One model under test."""
 
@@ -120,10 +128,14 @@ class Spec(_Section):
     tags: tuple[str, ...] = ()
     training: TrainingSection | None = None
     retrained: RetrainedSection | None = None
+    experiment: ExperimentSection | None = None
     requires: Annotated[
         Literal["needed", "optional"],
         Field(description="optional: missing data or weights skip the model's cases instead of failing them"),
     ] = "needed"
+    needs: str | None = Field(
+        default=None, description="what to place where, in words; shown where data or weights are missing"
+    )
 
     @field_validator("codecs", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from spec_files import GOOD, index, refused, swapped
 
 from pytest_lossy.cases import Case
 from pytest_lossy.errors import ConfigurationError
+from pytest_lossy.results.rows import unloaded_info
 from pytest_lossy.specs.index import find_specs, index_specs
 
 
@@ -212,6 +213,11 @@ WRONG_VALUES = [
     ("factory: ./data.py:make", "factory: a:b\n  name: camvid", 9, "needs exactly one of name and factory"),
     ("factory: ./data.py:make", "name: camvid", 10, "key 'root' is missing in 'data.kwargs'; add it"),
     ("batch_size: 4", "task_kwargs: {a: 1}", 14, "task 'segmentation' has no options"),
+    ("batch_size: 4", "experiment: {name: a, arm: b/c, seed: 1}", 14, "experiment.arm: got 'b/c'"),
+    ("batch_size: 4", "experiment: {name: a b, arm: b, seed: 1}", 14, "experiment.name: got 'a b'"),
+    ("batch_size: 4", "experiment: {name: a, arm: b, seed: 1.5}", 14, "experiment.seed: got 1.5"),
+    ("batch_size: 4", "experiment: {name: a, arm: b, seed: true}", 14, "experiment.seed: got True"),
+    ("batch_size: 4", "experiment: decoder", 14, "experiment: got 'decoder'"),
 ]
 
 
@@ -233,6 +239,14 @@ def test_missing_keys(tmp_path: Path, key: str) -> None:
         YAML().dump(document, stream)
     with pytest.raises(ConfigurationError, match=f"net.yaml:1: key '{key}' is missing in the document; add it"):
         index_specs([tmp_path / "net.yaml"], tmp_path)
+
+
+def test_a_models_place_in_an_experiment_reaches_the_results(tmp_path: Path) -> None:
+    spec = index(tmp_path, swapped("batch_size: 4", "experiment: {name: decoder, arm: dilated, seed: 2}"))
+    told = unloaded_info(spec, None).experiment
+    assert told is not None
+    assert (told.name, told.arm, told.seed) == ("decoder", "dilated", 2)
+    assert unloaded_info(index(tmp_path, GOOD), None).experiment is None
 
 
 def test_all_problems_at_once_with_their_lines(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ VARIANTS = [
     swapped("size: [32, 32]", "size: 32"),
     swapped("name: net\n", "", swapped("requires: optional\n", "")),
     swapped("[0.5, 0.5, 0.5]", "[0.5, 0.5, 0.5], std: [1, 2, 3], range: [-1, 1]"),
+    swapped("tags: [street]", "experiment: {name: decoder, arm: dilated-3.1, seed: 1}"),
 ]
 BAD = [
     swapped("batch_size: 4", "batch_size: four"),
@@ -39,6 +40,9 @@ BAD = [
     swapped("requires: optional", "requires: perhaps"),
     swapped("[0.5, 0.5, 0.5]", "[0.5, 0.5]"),
     swapped("size: [32, 32]", "sise: [32, 32]"),
+    swapped("tags: [street]", "experiment: {name: decoder, arm: dilated, seed: one}"),
+    swapped("tags: [street]", "experiment: {name: decoder, arm: my arm, seed: 1}"),
+    swapped("tags: [street]", "experiment: {name: decoder, seed: 1}"),
 ]
 
 
