@@ -7,6 +7,8 @@ identifier, a class name, script or CSS. Anchors and identifiers are numbers of 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -38,6 +40,23 @@ _DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _INVISIBLE = re.compile(f"[{_CONTROLS}{_DIRECTIONS}]")
 _SHOWN = 25
 """Missed gates in the open; the rest is folded, so that the plots stay within reach."""
+
+_ORDER = (
+    ("attention.html.j2", "attention", "Needs attention"),
+    ("curves.html.j2", "curves", "Curves"),
+    ("heat.html.j2", "retention", "Retention at a glance"),
+    ("slices.html.j2", "slices", "Slices"),
+    ("gallery.html.j2", "gallery", "Samples"),
+    ("recovery.html.j2", "recovery", "Recovery"),
+    ("resilience.html.j2", "resilience", "Resilience"),
+    ("budget.html.j2", "budget", "Budget and rates"),
+    # a comparison to a baseline stands here once results hold one
+    ("cases.html.j2", "cases", "All cases"),
+    ("models.html.j2", "models", "Models and data"),
+    ("run.html.j2", "run", "Run and environment"),
+)
+"""Template, anchor and title of each section below the verdict, in the reader's order: what failed, why, where, how it
+looks, what helps; then every row and how it came about. Each is one ``<section>``, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +162,19 @@ def _shades() -> list[str]:
     return [f"under {edges[0]}", *middle, f"{edges[-1]} or more"]
 
 
-def render_html(document: ResultsDocument) -> str:
-    """Render the whole report as one HTML file; a pure function of ``document``."""
+def _data_uri(content: bytes) -> Markup:
+    """The picture inside the page; base64 holds nothing that HTML would read as markup."""
+    kind = "webp" if content[8:12] == b"WEBP" else "png" if content[1:4] == b"PNG" else "jpeg"
+    return Markup(f"data:image/{kind};base64,{b64encode(content).decode('ascii')}")  # noqa: S704
+
+
+def render_html(document: ResultsDocument, pictures: Mapping[str, bytes] | None = None) -> str:
+    """Render the whole report as one HTML file; a pure function of its arguments.
+
+    Args:
+        document: everything but pixels.
+        pictures: path as in ``GallerySample.pictures`` -> encoded picture; what is missing is left out of the page.
+    """
     lookup = Lookup(document)
     return (
         _environment()
@@ -155,6 +185,8 @@ def render_html(document: ResultsDocument) -> str:
             lookup=lookup,
             headline=headline(lookup),
             tally=tally(lookup),
+            order=_ORDER,
+            pictures={path: _data_uri(content) for path, content in (pictures or {}).items()},
             misses=misses(lookup),
             errors=error_groups(lookup),
             inconclusive=inconclusive_rows(lookup),
