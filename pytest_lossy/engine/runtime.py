@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,9 @@ from pytest_lossy.engine.media_cache import MediaCache
 from pytest_lossy.engine.pipeline import Pipeline
 from pytest_lossy.engine.references import ReferenceStore
 from pytest_lossy.engine.sources import SourceStore
-from pytest_lossy.errors import DataError, LossyError, ModelError
+from pytest_lossy.errors import DataError, LossyError, MissingInputError, ModelError
 from pytest_lossy.models.base import Model
-from pytest_lossy.models.registry import build_model
+from pytest_lossy.models.registry import build_model, missing_files
 from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
 from pytest_lossy.results.rows import unloaded_info
 from pytest_lossy.tasks.base import Task
@@ -84,9 +85,16 @@ class ModelRuntime:
         """Build data set, task and model.
 
         Raises:
-            MissingInputError: files of the spec are not there.
+            MissingInputError: files of the spec are not there; the message names what data and model lack.
             LossyError: anything else that is wrong with them, explained.
         """
+        try:
+            return cls._build(spec, options)
+        except MissingInputError as error:
+            raise _all_missing(spec, error) from None
+
+    @classmethod
+    def _build(cls, spec: IndexedSpec, options: RuntimeOptions) -> ModelRuntime:
         base = spec.path.parent
         try:
             dataset = open_dataset(spec.spec.data, base)
@@ -151,6 +159,17 @@ class ModelRuntime:
     def higher_is_better(self) -> dict[str, bool]:
         """Direction of each aggregate metric."""
         return {metric.name: metric.higher_is_better for metric in self.task.metrics}
+
+
+def _all_missing(spec: IndexedSpec, found: MissingInputError) -> MissingInputError:
+    """What was found missing, the model's files that are, too, and what the spec says of where they come from."""
+    lines = [str(found)]
+    lines += [
+        line for line in missing_files(spec.spec.model, spec.path.parent) if line.partition(":")[0] not in lines[0]
+    ]
+    if spec.spec.needs:
+        lines.append(textwrap.indent(spec.spec.needs.strip(), "  "))
+    return MissingInputError("\n".join(lines))
 
 
 def _origin(spec: IndexedSpec) -> str:

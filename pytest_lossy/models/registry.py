@@ -15,7 +15,7 @@ from pytest_lossy.models.preprocessing import Prepare, declared_input
 from pytest_lossy.paths import from_spec
 from pytest_lossy.usercode import import_callable
 
-__all__ = ["build_model", "check_sha256"]
+__all__ = ["build_model", "check_sha256", "missing_files"]
 
 
 def build_model(section: ModelSection, task: str, base: Path, device: str) -> Model:
@@ -94,6 +94,22 @@ def _build_torchvision(name: str, section: ModelSection, base: Path, device: str
         weights, classes = from_spec(base, section.weights) if section.weights else None, None
     digest = check_sha256(weights, section.sha256) if weights else None
     return TorchvisionNetwork(name, section.kwargs, weights, classes, digest, device), entry
+
+
+def missing_files(section: ModelSection, base: Path) -> list[str]:
+    """What the model's files lack, without loading or downloading anything; empty where nothing is missing."""
+    name = section.onnx or section.litert or section.export or section.weights
+    if name is None:
+        return []
+    path = from_spec(base, name)
+    if section.torchvision is not None:
+        from pytest_lossy.models.torchvision_network import published_file, published_weights
+
+        entry = published_weights(section.torchvision, section.weights)
+        if entry is not None:
+            path = published_file(entry)
+            return [] if path.exists() else [f"{path}: torchvision's weights {entry} are not there yet; {entry.url}"]
+    return [] if path.exists() else [f"{path}: no such file; place the file there or change its path in the spec"]
 
 
 def check_sha256(path: Path, expected: str | None) -> str:

@@ -17,7 +17,7 @@ from pytest_lossy.models.preprocessing import Batch, Placement, Prepare
 from pytest_lossy.models.torch_network import TorchNetwork, load_weights
 from pytest_lossy.registry import did_you_mean
 
-__all__ = ["TorchvisionNetwork", "local_file", "own_transforms", "published_weights"]
+__all__ = ["TorchvisionNetwork", "local_file", "own_transforms", "published_file", "published_weights"]
 
 DEFAULT = "DEFAULT"
 
@@ -44,13 +44,18 @@ def published_weights(name: str, weights: str | None) -> Any | None:
     return members[weights]
 
 
+def published_file(entry: Any) -> Path:
+    """Where torchvision keeps these published weights, whether they are there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(str(entry.url)).name
+
+
 def local_file(entry: Any) -> Path:
     """Where the published weights lie on this machine, after a download if need be.
 
     Raises:
         MissingInputError: they are not there and cannot be downloaded.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(str(entry.url)).name
+    path = published_file(entry)
     if not path.exists():
         try:
             torch.hub.load_state_dict_from_url(
