@@ -84,15 +84,15 @@ def _print_options(options: type[BaseModel] | None) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from pytest_lossy.report.html import render_html
-    from pytest_lossy.report.markdown import render_markdown
+    from pytest_lossy.report.files import report_files
     from pytest_lossy.results.files import write_atomically
+    from pytest_lossy.results.pictures import read_pictures
     from pytest_lossy.results.reader import read_results
 
     document = read_results(arguments.results)
     folder = arguments.output or arguments.results.parent
-    for name, text in (("index.html", render_html(document)), ("summary.md", render_markdown(document))):
-        write_atomically(folder / name, text.encode())
+    for name, content in report_files(document, read_pictures(arguments.results.parent, document)):
+        write_atomically(folder / name, content)
         print(folder / name)
     return 0
 
@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(run=_schema)
     listing = commands.add_parser("list", help="list codecs, tasks and data sets with their options")
     listing.set_defaults(run=_list)
-    report = commands.add_parser("report", help="rebuild index.html and summary.md from results.json")
+    report = commands.add_parser("report", help="rebuild index.html, summary.md and results.csv from results.json")
     report.add_argument("results", type=Path, help="a results.json")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)")
     report.set_defaults(run=_report)

@@ -225,9 +225,9 @@ class Run:
             return None
         from pytest_lossy.assembly import assemble
         from pytest_lossy.conclusions import conclude
-        from pytest_lossy.report.html import render_html
-        from pytest_lossy.report.markdown import render_markdown
+        from pytest_lossy.report.files import report_files
         from pytest_lossy.results.fingerprints import previous_warnings
+        from pytest_lossy.results.pictures import read_pictures
 
         document = assemble(
             self.store,
@@ -250,8 +250,8 @@ class Run:
             _utf8(json.dumps(document.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
         )
         self._published = [("results", self.folder.root / "results.json")]
-        self.folder.write("summary.md", _utf8(render_markdown(document)))
-        self.folder.write("index.html", _utf8(render_html(document)))
+        for name, content in report_files(document, read_pictures(self.folder.root, document)):
+            self.folder.write(name, content)
         self._published.insert(0, ("report", self.folder.root / "index.html"))
         return document
 

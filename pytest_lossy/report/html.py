@@ -164,7 +164,7 @@ def _shades() -> list[str]:
 
 def _data_uri(content: bytes) -> Markup:
     """The picture inside the page; base64 holds nothing that HTML would read as markup."""
-    kind = "webp" if content[8:12] == b"WEBP" else "png" if content[1:4] == b"PNG" else "jpeg"
+    kind = "webp" if content[8:12] == b"WEBP" else "jpeg"
     return Markup(f"data:image/{kind};base64,{b64encode(content).decode('ascii')}")  # noqa: S704
 
 

@@ -14,7 +14,8 @@
         computing/<slug> evidence is being computed; without its lock, its process died
         failed/<slug>    evidence could not be computed; the reason
         locks/<slug>.lock
-      results.json  index.html  summary.md  evidence/<slug>.npz  replicates/<slug>.npz
+      results.json  results.csv  index.html  summary.md
+      evidence/<slug>.npz  replicates/<slug>.npz  gallery/
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def test_the_report_folder_is_locked(run: Run, suite: pytest.Pytester) -> None:
 def test_report_command_rebuilds_the_pages(suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     suite.runpytest_inprocess("--lossy-codec=jpeg")
     folder = suite.path / "lossy-report"
-    pages = {name: (folder / name).read_bytes() for name in ("index.html", "summary.md")}
+    pages = {name: (folder / name).read_bytes() for name in ("index.html", "summary.md", "results.csv")}
     for name in pages:
         (folder / name).unlink()
     assert main(["report", str(folder / "results.json")]) == 0
