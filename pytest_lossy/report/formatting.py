@@ -25,6 +25,7 @@ __all__ = [
     "metric",
     "moment",
     "percent",
+    "position",
     "quantity",
     "rate",
     "retention",
@@ -97,6 +98,17 @@ def decibels(value: float | None) -> str:
 def level(value: float | None) -> str:
     """Print a codec level as node ids do."""
     return ABSENT if value is None else f"{value:g}"
+
+
+def position(value: float | None) -> str:
+    """Print a place between levels with three significant digits and no exponent, ``17.3`` or ``843``."""
+    if value is None:
+        return ABSENT
+    if value == 0 or not 1e-4 <= abs(value) < 1e15:
+        return f"{value:g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def duration(seconds: float | None) -> str:

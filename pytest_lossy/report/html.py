@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pytest_lossy.report import formatting, svg
+from pytest_lossy.report.curve_words import bytes_text, curve_notes, curve_sentence
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
+from pytest_lossy.report.knee_table import knee_rows, published_rows
 from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
 from pytest_lossy.report.plot import HEIGHT, WIDTH, Plot, metric_domain, plot_level, plot_rate
 from pytest_lossy.report.tables import (
@@ -68,6 +70,8 @@ class _Figure:
     slices: list[SliceTable]
     others: tuple[list[str], list[tuple[str, Any]]]
     notes: list[str]
+    sentence: str
+    reasons: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,8 @@ def _figure(lookup: Lookup, number: int, curve: Curve, domain: tuple[float, floa
         slices=slice_tables(lookup, curve),
         others=other_metrics(lookup, curve),
         notes=list(dict.fromkeys(notes)),
+        sentence=curve_sentence(lookup, curve),
+        reasons=curve_notes(lookup, curve),
     )
 
 
@@ -156,6 +162,13 @@ def _plotted(document: ResultsDocument) -> set[Verdict]:
     return {point.verdict for curve in document.curves for point in curve.points}
 
 
+def _drawn(sections: list[_Section]) -> dict[str, bool]:
+    """Say which parts some plot shows, for the key."""
+    plots = [figure.level for section in sections for figure in section.figures]
+    names = ("simultaneous", "fits", "tolerance", "knee", "limit", "gates", "shade")
+    return {name: any(getattr(plot, name) for plot in plots) for name in names}
+
+
 def _shades() -> list[str]:
     edges = [f"{edge * 100:g}%" for edge in HEAT_EDGES]
     middle = [f"{low} to {high}" for low, high in pairwise(edges)]
@@ -176,6 +189,7 @@ def render_html(document: ResultsDocument, pictures: Mapping[str, bytes] | None 
         pictures: path as in ``GallerySample.pictures`` -> encoded picture; what is missing is left out of the page.
     """
     lookup = Lookup(document)
+    sections, knees = _sections(lookup), knee_rows(lookup)
     return (
         _environment()
         .get_template("page.html.j2")
@@ -192,7 +206,12 @@ def render_html(document: ResultsDocument, pictures: Mapping[str, bytes] | None 
             inconclusive=inconclusive_rows(lookup),
             not_run=[case for case in document.cases if case.verdict == "not_run"],
             plotted=[verdict for verdict in reversed(VERDICTS) if verdict in _plotted(document)],
-            sections=_sections(lookup),
+            sections=sections,
+            drawn=_drawn(sections),
+            knees=knees,
+            published=published_rows(lookup, knees),
+            bytes=partial(bytes_text, lookup),
+            percent=f"{document.run.confidence * 100:g}%",
             heats=heat_maps(lookup),
             shades=_shades(),
         )

@@ -240,6 +240,17 @@ class Lookup:
         better = self.higher_is_better(model, gate.metric)
         if gate.quantity == "loss":
             return clean.value - gate.required if better else clean.value + gate.required
-        if better:
-            return clean.value * gate.required
-        return clean.value / gate.required if gate.required > 0 else None
+        return _retained(clean.value, gate.required, better=better)
+
+    def retention_in_metric_units(self, curve: Curve, retention: float) -> float | None:
+        """Give the metric value of a curve at a retention of its clean value; None where there is none."""
+        if curve.clean is None or curve.clean.value is None:
+            return None
+        return _retained(curve.clean.value, retention, better=self.higher_is_better(curve.model, curve.metric))
+
+
+def _retained(clean: float, retention: float, *, better: bool) -> float | None:
+    """Invert retention: metric / clean, for errors clean / metric."""
+    if better:
+        return clean * retention
+    return clean / retention if retention > 0 else None

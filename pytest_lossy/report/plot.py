@@ -6,6 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_lossy.report import formatting, svg
+from pytest_lossy.report.curve_words import curve_sentence
+from pytest_lossy.report.landmarks import (
+    Axis,
+    KneeMark,
+    LimitMark,
+    Tolerance,
+    band_edges,
+    fit_lines,
+    knee_mark,
+    limit_mark,
+    tolerance_line,
+)
 from pytest_lossy.report.lookup import Lookup, verdict_word
 from pytest_lossy.results.document import Curve, CurvePoint, MetricValue
 
@@ -23,8 +35,8 @@ __all__ = [
     "plot_rate",
 ]
 
-WIDTH, HEIGHT = 370.0, 270.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, WIDTH - 14.0, 26.0, HEIGHT - 46.0
+WIDTH, HEIGHT = 370.0, 292.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, WIDTH - 14.0, 48.0, HEIGHT - 46.0
 _LABEL_GAP = 27.0
 _GATE_HALF = 9.0
 
@@ -101,6 +113,13 @@ class Plot:
     gates: tuple[GateMark, ...]
     clean: CleanLine | None
     shade: Shade | None
+    simultaneous: tuple[str, ...]
+    """Outlines of the simultaneous band of retention."""
+    fits: tuple[str, ...]
+    """The isotonic fit; where it is drawn, ``lines`` only join what was measured."""
+    tolerance: Tolerance | None
+    knee: KneeMark | None
+    limit: LimitMark | None
     left: str = svg.coordinate(_LEFT)
     right: str = svg.coordinate(_RIGHT)
     top: str = svg.coordinate(_TOP)
@@ -139,6 +158,16 @@ def metric_domain(lookup: Lookup, curves: Sequence[Curve]) -> tuple[float, float
         for point in curve.points:
             values += _extent(point.metric)
             values += [gate.value for gate in _gates(lookup, curve, point)]
+    if not values:
+        return svg.nice_domain(values)
+    # a band is ever so wide where retention nears 0 and the metric is an error; it may double the range, and is then cut
+    low, high = min(values), max(values)
+    span = (high - low) / 2
+    for curve in curves:
+        ends = [end for point in curve.points for end in (point.band_low, point.band_high)]
+        ends += [1 - curve.knee.tolerance] if curve.knee is not None and curve.knee.status != "undefined" else []
+        found = [lookup.retention_in_metric_units(curve, end) for end in ends if end is not None]
+        values += [min(max(value, low - span), high + span) for value in found if value is not None]
     return svg.nice_domain(values)
 
 
@@ -210,6 +239,7 @@ def _picture(
     *,
     points: Sequence[CurvePoint],
     position: Callable[[CurvePoint], float],
+    axis: Axis,
     domain: tuple[float, float],
     x_ticks: tuple[Label, ...],
     x_title: str,
@@ -219,6 +249,9 @@ def _picture(
 
     def at(point: CurvePoint, value: float | None) -> tuple[float, float]:
         return position(point), y(value) if value is not None else _BOTTOM
+
+    def within(value: float) -> float:
+        return min(max(y(value), _TOP), _BOTTOM)
 
     drawn = svg.runs(points, lambda point: point.metric.value is not None)
     banded = svg.runs(points, lambda point: point.metric.low is not None and point.metric.high is not None)
@@ -259,7 +292,9 @@ def _picture(
     heights = svg.linear_ticks(*domain)
     return Plot(
         title=f"{curve.model}, {curve.codec}: {curve.metric} against {x_title.partition(' (')[0]}",
-        description="; ".join(_mark_text(lookup, curve, point) for point in points) or "No level has a value here.",
+        description="; ".join(_mark_text(lookup, curve, point) for point in points)
+        + (f". {sentence}" if (sentence := curve_sentence(lookup, curve)) and points else "")
+        or "No level has a value here.",
         x_title=x_title,
         y_title=lookup.metric_title(curve.model, curve.metric),
         x_ticks=x_ticks,
@@ -270,6 +305,11 @@ def _picture(
         gates=tuple(gates),
         clean=_clean_line(curve, y),
         shade=shade,
+        simultaneous=tuple(band_edges(lookup, curve, points, position, within)),
+        fits=tuple(fit_lines(lookup, curve, points, position, within)),
+        tolerance=tolerance_line(lookup, curve, within),
+        knee=knee_mark(lookup, curve, axis, within),
+        limit=limit_mark(lookup, curve, axis),
     )
 
 
@@ -290,6 +330,7 @@ def plot_level(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plo
         curve,
         points=points,
         position=lambda point: x(point.level),
+        axis=Axis("level", x, _LEFT, _RIGHT),
         domain=domain,
         x_ticks=ticks,
         x_title=title,
@@ -321,6 +362,7 @@ def plot_rate(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plot
         curve,
         points=points,
         position=position,
+        axis=Axis("bpp", x, _LEFT, _RIGHT),
         domain=domain,
         x_ticks=labels,
         x_title=title,

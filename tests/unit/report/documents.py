@@ -14,11 +14,15 @@ from pytest_lossy.results.document import (
     Environment,
     Estimate,
     GateResult,
+    Knee,
+    Limit,
     MetricInfo,
     MetricValue,
     ModelInfo,
+    Position,
     Recovery,
     ResultsDocument,
+    RetainedArea,
     RunInfo,
 )
 
@@ -208,6 +212,80 @@ def retained(index: int, total: int, strength: float = 1.0) -> float:
     return 1.006 - 0.6 * strength * position**2.5
 
 
+def between(levels: tuple[float, ...], place: float) -> float:
+    """The level at a fractional index."""
+    index = min(int(place), len(levels) - 2)
+    return levels[index] + (place - index) * (levels[index + 1] - levels[index])
+
+
+def analysed(curve: Curve, *, knee: str = "resolved", tolerance: float = 0.05, width: float = 0.012) -> Curve:
+    """Add what analysis finds: bands, an isotonic fit, and a knee where it crosses, from the points themselves."""
+    fitted, points, bytes_of = 2.0, [], max(point.bpp or 0 for point in curve.points)
+    for point in curve.points:
+        kept = point.metric.retention
+        assert kept is not None
+        fitted = min(fitted, kept, 1.0)
+        points.append(
+            point.model_copy(update={"band_low": kept - 4 * width, "band_high": kept + 4 * width, "isotonic": fitted})
+        )
+    levels = tuple(point.level for point in points)
+    fits = [point.isotonic or 0.0 for point in points]
+    rates = tuple(point.bpp or 0.0 for point in points)
+    crossing = next((i for i, fit in enumerate(fits) if fit < 1 - tolerance), None)
+    position = None
+    if crossing and knee == "resolved":
+        place = crossing - 1 + (fits[crossing - 1] - 1 + tolerance) / (fits[crossing - 1] - fits[crossing])
+        near, far = max(place - 0.6, 0.0), min(place + 0.4, len(levels) - 1)
+        ends = sorted((between(levels, near), between(levels, far)))
+        bits = between(rates, place)
+        position = Position(
+            level=Estimate(value=between(levels, place), low=ends[0], high=ends[1]),
+            bpp=Estimate(value=bits, low=between(rates, far), high=between(rates, near)),
+            byte_share=Estimate(value=bits / bytes_of),
+        )
+    status = knee if knee != "resolved" or position else "beyond_range"
+    safe = max((crossing or len(points)) - 2, 0)
+    return curve.model_copy(
+        update={
+            "points": points,
+            "bytes_of": levels[0],
+            "knee": Knee(
+                metric=curve.metric,
+                status=status,
+                tolerance=tolerance,
+                position=position,
+                censored=0.004,
+                band_width=8 * width,
+                explanation="" if status == "resolved" else "The band is wider than the tolerance.",
+                second_opinion=Estimate(value=position.level.value) if position else None,
+            ),
+            "limit": Limit(
+                metric=curve.metric,
+                status="found",
+                requirement="retention >= 95% at one-sided 95%",
+                gated=False,
+                level=levels[safe],
+                case=points[safe].case,
+                bpp=points[safe].bpp,
+                byte_share=rates[safe] / bytes_of,
+                ended_by=levels[safe + 1] if safe + 1 < len(levels) else None,
+            ),
+            "slice_limits": [
+                Limit(metric=curve.metric, slice="night", status="none", requirement="the same", gated=False),
+                Limit(
+                    metric=curve.metric,
+                    slice="day",
+                    status="found",
+                    requirement="the same",
+                    gated=False,
+                    level=levels[safe],
+                ),
+            ],
+            "area": RetainedArea(over_level=Estimate(value=0.91, low=0.9, high=0.92)),
+        }
+    )
+
+
 def curve_of(
     model: ModelInfo, codec: CodecInfo, levels: tuple[float, ...], strength: float = 1.0
 ) -> tuple[list[CaseRow], Curve]:
@@ -317,7 +395,7 @@ def full_document(models: int = 5, codecs: int = 3, levels: int = 8, **run: Any)
         for codec in chosen:
             found, curve = curve_of(info, codec, GRIDS[codec.label][:levels], 0.6 + 0.2 * (number % 3))
             rows += found
-            curves.append(curve)
+            curves.append(analysed(curve, knee="not_resolved" if number % 4 == 3 else "resolved"))
     return document(rows, models=infos, codecs=chosen, curves=curves, **run)
 
 
