@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from pytest_lossy.tasks.base import Evidence, FloatArray
+from pytest_lossy.drawing.class_scores import draw_class_scores
+from pytest_lossy.tasks.base import Evidence, FloatArray, UInt8Array
 from pytest_lossy.tasks.class_scores import (
     ACCURACY_METRICS,
     accuracies,
@@ -24,6 +25,7 @@ from pytest_lossy.tasks.class_scores import (
     text_digest,
 )
 from pytest_lossy.tasks.ordered_sums import segment_sums
+from pytest_lossy.tasks.pictures import class_probabilities
 
 __all__ = ["ActionOptions", "ActionTask"]
 
@@ -138,6 +140,12 @@ class ActionTask:
     def as_target(self, prediction: Any) -> Any:
         """The first class of a clip and its scores; ``video``, which no prediction knows, is for the caller to add."""
         return {"label": best_class(prediction), "scores": self._averaged(prediction)}
+
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
+        """A frame of the clip over its most probable classes, the correct one marked."""
+        label = target["label"] if isinstance(target, Mapping) else target
+        shares = None if prediction is None else class_probabilities(prediction)
+        return draw_class_scores(image, shares, int(label), self.classes)
 
     def _averaged(self, prediction: Any) -> npt.NDArray[Any]:
         """What is averaged over the clips of a video, (C,), a copy."""

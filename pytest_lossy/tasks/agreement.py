@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_lossy.tasks.answers import answer_bins, count_answers
-from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, Task, task_notes
+from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, Task, UInt8Array, task_drawing, task_notes
 
 __all__ = ["AgreementTask", "CleanPrediction", "agreement_metrics"]
 
@@ -100,6 +100,10 @@ class AgreementTask:
     def as_target(self, prediction: Any) -> Any:
         """The task's."""
         return self.task.as_target(prediction)
+
+    def draw(self, image: UInt8Array, prediction: Any, target: CleanPrediction) -> UInt8Array | None:
+        """The task's, with the clean prediction for the truth; None where it draws nothing."""
+        return task_drawing(self.task, image, prediction, self._target(target))
 
     def _target(self, clean: CleanPrediction) -> Any:
         target = self.task.as_target(clean.prediction)

@@ -12,9 +12,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IGNORED", "Evidence", "FloatArray", "Metric", "Task", "task_notes"]
+__all__ = ["IGNORED", "Evidence", "FloatArray", "Metric", "Task", "UInt8Array", "task_drawing", "task_notes"]
 
 FloatArray = npt.NDArray[np.float64]
+UInt8Array = npt.NDArray[np.uint8]
 
 IGNORED = 255
 """In a label map: pixels that count neither for nor against; in a predicted one, "no class"."""
@@ -52,7 +53,10 @@ class Task(Protocol):
     - ``per_frame = True``: predictions are for single images, so that clips are predicted and scored frame by frame;
     - ``flicker(before, now, after) -> (kept, lost)``: of what the predictions before and after a frame share, how much the
       prediction for the frame itself shows and misses;
-    - ``reference_cuts``: other confidences at which label-free mode may cut, each an argument of ``as_target``.
+    - ``reference_cuts``: other confidences at which label-free mode may cut, each an argument of ``as_target``;
+    - ``draw(image, prediction, target) -> (H', W', 3) uint8``: what a person must see of one prediction on the still
+      ``image``, of whatever size; the target alone where ``prediction`` is None. The report's gallery shows only pixels
+      of a task without it.
     """
 
     @property
@@ -92,3 +96,12 @@ def task_notes(task: Task, evidence: Sequence[Evidence]) -> Sequence[str]:
     """A task's ``notes`` on one case; none where it has no such method."""
     notes = getattr(task, "notes", None)
     return notes(evidence) if notes is not None else ()
+
+
+def task_drawing(task: Any, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array | None:
+    """A task's ``draw``; None where it has no such method."""
+    draw = getattr(task, "draw", None)
+    if draw is None:
+        return None
+    drawn: UInt8Array = draw(image, prediction, target)
+    return drawn

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
+from pytest_lossy.drawing.class_scores import draw_class_scores
+from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, UInt8Array
 from pytest_lossy.tasks.class_scores import (
     ACCURACY_METRICS,
     accuracies,
@@ -24,6 +25,7 @@ from pytest_lossy.tasks.class_scores import (
     score_problem,
 )
 from pytest_lossy.tasks.ordered_sums import ratio, segment_sums
+from pytest_lossy.tasks.pictures import class_probabilities
 
 __all__ = ["CALIBRATION_BINS", "ClassificationOptions", "ClassificationTask", "top_confidence"]
 
@@ -124,6 +126,11 @@ class ClassificationTask:
     def as_target(self, prediction: Any) -> Any:
         """The first class of a prediction is its label."""
         return best_class(prediction)
+
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
+        """The picture over its most probable classes, the correct one marked."""
+        shares = None if prediction is None else class_probabilities(prediction, self.options.scores)
+        return draw_class_scores(image, shares, int(target), self.classes)
 
 
 def top_confidence(

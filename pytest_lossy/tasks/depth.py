@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
+from pytest_lossy.drawing.depth_maps import draw_depth_map
+from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, UInt8Array
 from pytest_lossy.tasks.ordered_sums import ratio, weighted_sums
 
 __all__ = ["CROPS", "DepthOptions", "DepthTask"]
@@ -175,6 +176,17 @@ class DepthTask:
     def as_target(self, prediction: Any) -> Any:
         """A predicted depth map is a target; what is no finite positive depth in it is unknown."""
         return np.where(np.isfinite(prediction) & (prediction > 0), prediction, prediction.dtype.type(0))
+
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
+        """The depth map in the target's range, scaled and capped as it is scored; see :func:`draw_depth_map`."""
+        if prediction is None:
+            return draw_depth_map(image, None, target)
+        predicted, true = self._counted(prediction, target)
+        scaled = self.options.median_scaling and true.size
+        depth = prediction * (np.median(true) / np.median(predicted)) if scaled else prediction
+        if self.options.min_depth is not None or self.options.max_depth is not None:
+            depth = np.clip(depth, self.options.min_depth, self.options.max_depth)
+        return draw_depth_map(image, depth, target)
 
     def _scored(self, prediction: npt.NDArray[Any], target: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         """Predicted and true depth, (n,) each, of the pixels that count, scaled and capped."""

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 from pydantic import Field as Option
 
+from pytest_lossy.drawing.boxes import draw_boxes
 from pytest_lossy.tasks.average_precision import average_precision
-from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
+from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, UInt8Array
 from pytest_lossy.tasks.flicker import flicker_of_boxes
 from pytest_lossy.tasks.instances import (
     Field,
@@ -32,6 +33,7 @@ from pytest_lossy.tasks.instances import (
 )
 from pytest_lossy.tasks.matching import BOXES, Instances, box_overlap, match_image
 from pytest_lossy.tasks.ordered_sums import ratio
+from pytest_lossy.tasks.pictures import box_marks
 from pytest_lossy.tasks.voc import match_voc, voc_average_precision
 
 __all__ = ["DetectionOptions", "DetectionTask"]
@@ -225,6 +227,10 @@ class DetectionTask:
         least = self.options.reference_score if cut is None else cut
         kept = (numbers(prediction, "scores") >= least) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         return {"boxes": boxes[kept], "labels": numbers(prediction, "labels").astype(np.int64)[kept]}
+
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
+        """What the shipped score threshold reports: found, false (dashed) and missed (dotted), at IoU .50."""
+        return draw_boxes(image, box_marks(prediction, target, self.classes, self.options.score_threshold))
 
     def flicker(self, before: Any, now: Any, after: Any) -> tuple[int, int]:
         """Objects at the shipped score threshold before and after a frame that are in the frame too, and that are not."""

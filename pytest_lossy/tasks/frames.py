@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, Task, task_notes
+from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, Task, UInt8Array, task_drawing, task_notes
 from pytest_lossy.tasks.ordered_sums import ratio
 
 __all__ = ["FLICKER", "FrameTask", "Window", "frame_metrics"]
@@ -83,6 +83,10 @@ class FrameTask:
     def as_target(self, prediction: Any) -> Any:
         """The image task's, of the frame."""
         return self.task.as_target(prediction.now if isinstance(prediction, Window) else prediction)
+
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array | None:
+        """The image task's, of the frame; None where it draws nothing."""
+        return task_drawing(self.task, image, prediction.now if isinstance(prediction, Window) else prediction, target)
 
     def notes(self, evidence: Sequence[Evidence]) -> Sequence[str]:
         """The image task's."""

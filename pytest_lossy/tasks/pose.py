@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_lossy.drawing.skeletons import draw_people
 from pytest_lossy.tasks.average_precision import average_precision
-from pytest_lossy.tasks.base import Evidence, FloatArray, Metric
+from pytest_lossy.tasks.base import Evidence, FloatArray, Metric, UInt8Array
 from pytest_lossy.tasks.flicker import flicker_of_people
 from pytest_lossy.tasks.instances import (
     Field,
@@ -32,6 +33,7 @@ from pytest_lossy.tasks.keypoints import (
 )
 from pytest_lossy.tasks.matching import PEOPLE, Instances, match_image
 from pytest_lossy.tasks.ordered_sums import ratio
+from pytest_lossy.tasks.pictures import people_marks
 
 __all__ = ["PoseTask"]
 
@@ -222,6 +224,11 @@ class PoseTask:
     def reference_cuts(self) -> tuple[float, ...]:
         """Confidences around ``reference_score`` for which label-free mode also gives AP."""
         return other_cuts(self.options.reference_score)
+
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
+        """Skeletons of found, false (dashed) and missed people (dotted), at OKS .50."""
+        people = people_marks(prediction, target, self._sigmas, _lowest(self.options.score_threshold), _labels)
+        return draw_people(image, people, self.keypoints)
 
     def flicker(self, before: Any, now: Any, after: Any) -> tuple[int, int]:
         """People before and after a frame who are in the frame too, and who are not."""

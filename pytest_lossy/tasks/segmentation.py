@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_lossy.drawing.label_maps import draw_label_map
 from pytest_lossy.errors import DataError
-from pytest_lossy.tasks.base import IGNORED, Evidence, FloatArray, Metric
+from pytest_lossy.tasks.base import IGNORED, Evidence, FloatArray, Metric, UInt8Array
 from pytest_lossy.tasks.flicker import flicker_of_labels
 
 __all__ = ["IGNORED", "SegmentationTask"]
@@ -130,6 +131,10 @@ class SegmentationTask:
     def as_target(self, prediction: Any) -> Any:
         """A predicted label map is a target as it is."""
         return prediction
+
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
+        """Class colours over the grey picture, hatched where they are wrong; see :func:`draw_label_map`."""
+        return draw_label_map(image, prediction, target, self.classes, IGNORED)
 
     def flicker(self, before: Any, now: Any, after: Any) -> tuple[int, int]:
         """Pixels of one class before and after a frame that have it in the frame too, and that do not."""
