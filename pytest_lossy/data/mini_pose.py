@@ -30,7 +30,8 @@ class MiniPose(StreetDataset):
 
     Options = MiniPoseOptions
     name = "mini-pose"
-    splits: ClassVar = {"train": Split(1021, 1000), "val": Split(2022, 200), "test": Split(3023, 200)}
+    version = "2"
+    splits: ClassVar = {"train": Split(1021, 1500), "val": Split(2022, 200), "test": Split(3023, 200)}
     recipe = PEOPLE
     keypoints = KEYPOINTS
 
