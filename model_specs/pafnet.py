@@ -1,9 +1,9 @@
 """A small bottom-up pose network: keypoint heatmaps and part affinity fields of everybody at once.
 
 After Cao, Simon, Wei & Sheikh, "Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields" (CVPR 2017). One
-stage with a pyramid for context takes the place of their six refining stages of 7 x 7 convolutions, and the maps come out
-at half of the picture's resolution instead of an eighth, since people here are small. ``pafnet_decoding.py`` makes people
-of the maps.
+stage with dilated convolutions for context takes the place of their six refining stages of 7 x 7 convolutions, and the maps
+come out at a quarter of the picture's resolution instead of an eighth, since people here are small.
+``pafnet_decoding.py`` makes people of the maps.
 """
 
 from __future__ import annotations
@@ -19,26 +19,33 @@ __all__ = ["PafNet", "build"]
 _PRIOR = 0.01
 """What a heatmap says before training: nearly everywhere is no keypoint (Lin et al., ICCV 2017, section 4.1)."""
 
+_DILATIONS = (1, 2, 4)
+"""Of the blocks at a sixteenth: together they see 15 cells or 240 pixels to every side, as much as the tallest person."""
 
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+
+def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
     )
 
 
 class _Residual(nn.Module):
-    """x + f(x), with ``depth`` convolutions in f."""
+    """x + f(x), with two convolutions in f."""
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, dilation: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(*(_convolution(width, width) for _ in range(depth)))
+        self.body = nn.Sequential(
+            _convolution(width, width, dilation=dilation), _convolution(width, width, dilation=dilation)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 
 class PafNet(nn.Module):
-    """Convolutions down to a sixteenth, back up to a quarter, and a head that predicts 2 x 2 cells from each position."""
+    """Convolutions down to a sixteenth, where left is told from right, and back up to a quarter."""
 
     stride = 16
     """Inputs are padded to multiples of this."""
@@ -50,16 +57,17 @@ class PafNet(nn.Module):
                 f"keypoints {keypoints}, limbs {limbs} and the 4 of widths {tuple(widths)} must be positive"
             )
         half, quarter, eighth, sixteenth = widths
-        self.keypoints = keypoints
-        self.quarter = nn.Sequential(_convolution(3, half, 2), _convolution(half, quarter, 2), _Residual(quarter, 1))
-        self.eighth = nn.Sequential(_convolution(quarter, eighth, 2), _Residual(eighth, 2))
-        self.sixteenth = nn.Sequential(_convolution(eighth, sixteenth, 2), _Residual(sixteenth, 2))
+        self.quarter = nn.Sequential(_convolution(3, half, 2), _convolution(half, quarter, 2), _Residual(quarter))
+        self.eighth = nn.Sequential(_convolution(quarter, eighth, 2), _Residual(eighth))
+        self.sixteenth = nn.Sequential(
+            _convolution(eighth, sixteenth, 2), *(_Residual(sixteenth, dilation) for dilation in _DILATIONS)
+        )
         self.to_eighth = nn.Conv2d(sixteenth, eighth, 1)
-        self.at_eighth = _Residual(eighth, 1)
+        self.at_eighth = _Residual(eighth)
         self.to_quarter = nn.Conv2d(eighth, quarter, 1)
         # So many maps need more channels than the features they are made of.
         self.at_quarter = _convolution(quarter, 2 * quarter)
-        self.head = nn.Conv2d(2 * quarter, 4 * (keypoints + 2 * limbs), 1)
+        self.head = nn.Conv2d(2 * quarter, keypoints + 2 * limbs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Heatmaps and fields of all people.
@@ -68,8 +76,8 @@ class PafNet(nn.Module):
             images: (N, 3, H, W) float32, normalised as the spec declares; any H and W from 1.
 
         Returns:
-            (N, keypoints + 2 x limbs, ceil(H / 2), ceil(W / 2)): logits of the heatmaps, then x and y of each limb's unit
-            vector. Row i, column j is the square of 2 x 2 pixels whose middle is at x = 2 j + 1, y = 2 i + 1.
+            (N, keypoints + 2 x limbs, ceil(H / 4), ceil(W / 4)): logits of the heatmaps, then x and y of each limb's unit
+            vector. Row i, column j is the square of 4 x 4 pixels whose middle is at x = 4 j + 2, y = 4 i + 2.
 
         """
         height, width = images.shape[-2:]
@@ -77,10 +85,9 @@ class PafNet(nn.Module):
         padded = functional.pad(images, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         quarter = self.quarter(padded)
         eighth = self.eighth(quarter)
-        context = _twice(self.to_eighth(self.sixteenth(eighth)))
-        context = _twice(self.to_quarter(self.at_eighth(eighth + context)))
-        maps = functional.pixel_shuffle(self.head(self.at_quarter(quarter + context)), 2)
-        return maps[..., : (height + 1) // 2, : (width + 1) // 2]
+        context = self.at_eighth(eighth + _twice(self.to_eighth(self.sixteenth(eighth))))
+        maps = self.head(self.at_quarter(quarter + _twice(self.to_quarter(context))))
+        return maps[..., : -(-height // 4), : -(-width // 4)]
 
 
 def _twice(x: Tensor) -> Tensor:
@@ -107,5 +114,5 @@ def build(keypoints: int = 17, limbs: int = 18, widths: Sequence[int] = (24, 48,
                 nn.init.zeros_(module.bias)
     nn.init.normal_(model.head.weight, std=0.01)
     with torch.no_grad():
-        model.head.bias[: 4 * keypoints] = torch.logit(torch.tensor(_PRIOR))
+        model.head.bias[:keypoints] = torch.logit(torch.tensor(_PRIOR))
     return model

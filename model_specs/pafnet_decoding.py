@@ -35,7 +35,7 @@ _STANDING: FloatArray = np.array(
 )
 """(17, 2), x and y of somebody who stands and faces the camera, in body heights: where unseen keypoints are assumed."""
 
-_CELL = 2.0  # pixels of a cell's side
+_CELL = 4.0  # pixels of a cell's side
 _KEYPOINTS = 17
 _LEAST_PEAK = 0.15
 _MOST_PEAKS = 30  # of one kind of keypoint

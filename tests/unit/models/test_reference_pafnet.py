@@ -21,6 +21,12 @@ from pytest_lossy.tasks.pose import PoseTask
 
 SPECS = Path(__file__).parents[3] / "model_specs"
 
+CELL = 4
+"""Pixels of the side of one cell of the maps."""
+
+CLOSE = 0.375 * CELL
+"""Pixels within which the peak of a Gaussian comes back, though those of two keypoints or the border may disturb it."""
+
 
 def _module(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"reference_{name}", SPECS / f"{name}.py")
@@ -53,10 +59,21 @@ def training(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return _module("train_pafnet")
 
 
-def _maps(people: np.ndarray[Any, Any], size: tuple[int, int], spread: float = 2.0) -> torch.Tensor:
+class _Fixed(torch.nn.Module):
+    """A network that says the same of every picture."""
+
+    def __init__(self, maps: torch.Tensor) -> None:
+        super().__init__()
+        self.maps = torch.nn.Parameter(maps)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.maps
+
+
+def _maps(people: np.ndarray[Any, Any], size: tuple[int, int], spread: float = 4.0) -> torch.Tensor:
     """Logits and fields of (n, 17, 3) keypoints, drawn cell by cell as the paper defines them."""
-    rows, columns = (size[0] + 1) // 2, (size[1] + 1) // 2
-    y, x = np.mgrid[:rows, :columns] * 2.0 + 1.0
+    rows, columns = -(-size[0] // CELL), -(-size[1] // CELL)
+    y, x = (np.mgrid[:rows, :columns] + 0.5) * CELL
     heat = np.full((17, rows, columns), 1e-6)
     fields = np.zeros((len(decoding.LIMBS), 2, rows, columns))
     for person in people:
@@ -67,11 +84,11 @@ def _maps(people: np.ndarray[Any, Any], size: tuple[int, int], spread: float = 2
         for field, (first, second) in zip(fields, decoding.LIMBS, strict=True):
             start, way = person[first, :2], person[second, :2] - person[first, :2]
             length = np.hypot(*way)
-            if person[first, 2] and person[second, 2] and length >= 1:
+            if person[first, 2] and person[second, 2] and length >= CELL / 2:
                 unit = way / length
                 along = (x - start[0]) * unit[0] + (y - start[1]) * unit[1]
                 aside = np.abs((x - start[0]) * unit[1] - (y - start[1]) * unit[0])
-                field[:, (along >= -1) & (along <= length + 1) & (aside <= spread)] = unit[:, None]
+                field[:, (along >= -CELL / 2) & (along <= length + CELL / 2) & (aside <= 0.8 * spread)] = unit[:, None]
     heat = np.clip(heat, 1e-6, 1 - 1e-4)
     maps = np.concatenate([np.log(heat / (1 - heat)), fields.reshape(-1, rows, columns)])
     return torch.from_numpy(maps.astype(np.float32))[None]
@@ -87,11 +104,11 @@ def _standing(x: float, top: float, height: float) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (64, 80)])
-def test_maps_have_half_the_pictures_size_rounded_up(size: tuple[int, int]) -> None:
+def test_maps_have_a_quarter_of_the_pictures_size_rounded_up(size: tuple[int, int]) -> None:
     network = pafnet.build().eval()
     with torch.inference_mode():
         maps = network(torch.zeros(2, 3, *size))
-    assert maps.shape == (2, 17 + 2 * len(decoding.LIMBS), (size[0] + 1) // 2, (size[1] + 1) // 2)
+    assert maps.shape == (2, 17 + 2 * len(decoding.LIMBS), -(-size[0] // CELL), -(-size[1] // CELL))
 
 
 def test_an_untrained_network_sees_no_keypoints() -> None:
@@ -124,7 +141,7 @@ def test_perfect_maps_of_two_people_give_a_perfect_score() -> None:
     (found,) = decoding.decode(_maps(people, (120, 120)), [(120, 120)])
     assert found["keypoints"].shape == (2, 17, 3)
     ordered = found["keypoints"][np.argsort(found["keypoints"][:, 0, 0])]
-    assert np.abs(ordered[..., :2] - people[..., :2]).max() < 0.75
+    assert np.abs(ordered[..., :2] - people[..., :2]).max() < CLOSE
     boxes = np.concatenate([people[..., :2].min(axis=1), people[..., :2].max(axis=1)], axis=1)
     task = PoseTask()
     target = {"keypoints": people, "boxes": boxes}
@@ -158,7 +175,7 @@ def test_people_who_overlap_keep_their_own_limbs() -> None:
     (found,) = decoding.decode(_maps(people, (120, 130)), [(120, 130)])
     ordered = found["keypoints"][np.argsort(found["keypoints"][:, 0, 0])]
     assert len(ordered) == 2
-    assert np.abs(ordered[..., :2] - people[..., :2]).max() < 0.75
+    assert np.abs(ordered[..., :2] - people[..., :2]).max() < CLOSE
 
 
 def test_unseen_keypoints_are_assumed_without_confidence() -> None:
@@ -215,20 +232,20 @@ def test_training_targets_are_what_the_decoder_reads(training: ModuleType) -> No
     people = np.stack([_standing(30.0, 6.0, 60.0), _standing(60.0, 10.0, 80.0), _standing(112.0, 12.0, 75.0)])
     people[1, 13:, 2] = 0
     heights = torch.tensor([60.0, 80.0, 75.0])
-    heat, fields = training.targets(torch.from_numpy(people).float(), heights, (100, 140))
+    each, fields = training.targets(torch.from_numpy(people).float(), heights, (100, 140))
     expected = torch.stack(
         [
-            _maps(person[None], (100, 140), max(2.0, 0.04 * h))[0, :17].sigmoid()
+            _maps(person[None], (100, 140), max(training.LEAST_SPREAD, 0.04 * h))[0, :17].sigmoid()
             for person, h in zip(people, heights.tolist(), strict=True)
         ]
-    ).amax(dim=0)
-    torch.testing.assert_close(heat, expected, atol=2e-4, rtol=0)
-    maps = torch.cat([torch.logit(heat.clamp(1e-6, 1 - 1e-4)), fields.flatten(0, 1)])[None]
+    )
+    torch.testing.assert_close(each, expected, atol=2e-4, rtol=0)
+    maps = torch.cat([torch.logit(each.amax(dim=0).clamp(1e-6, 1 - 1e-4)), fields.flatten(0, 1)])[None]
     (found,) = decoding.decode(maps, [(100, 140)])
     ordered = found["keypoints"][np.argsort(found["keypoints"][:, 0, 0])]
     seen = people[..., 2] > 0
     assert np.array_equal(ordered[..., 2] > 0, seen)
-    assert np.abs(ordered[..., :2] - people[..., :2])[seen].max() < 0.75
+    assert np.abs(ordered[..., :2] - people[..., :2])[seen].max() < CLOSE
 
 
 def test_keypoints_stay_on_their_pixels_in_every_crop(training: ModuleType) -> None:
@@ -271,22 +288,16 @@ def test_the_loss_depends_on_its_generator_alone_and_prefers_the_truth(training:
     data = MiniPose(MiniPose.Options(split="val", count=2))
     samples = [data.load(0), data.load(1)]
 
-    class Fixed(torch.nn.Module):
-        def __init__(self, maps: torch.Tensor) -> None:
-            super().__init__()
-            self.maps = torch.nn.Parameter(maps)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.maps
-
     random = torch.Generator().manual_seed(4)
     crops = [training.crop(sample, random) for sample in samples]
     drawn = [training.targets(points, heights, training.CROP) for _, points, heights, _ in crops]
-    truth = torch.stack([torch.cat([torch.logit(h.clamp(1e-6, 1 - 1e-4)), f.flatten(0, 1)]) for h, f in drawn])
+    truth = torch.stack(
+        [torch.cat([torch.logit(h.amax(dim=0).clamp(1e-6, 1 - 1e-4)), f.flatten(0, 1)]) for h, f in drawn]
+    )
     nothing = torch.cat([torch.full_like(truth[:, :17], -5.0), torch.zeros_like(truth[:, 17:])], dim=1)
 
     def loss(maps: torch.Tensor, seed: int) -> float:
-        return float(training.loss(Fixed(maps), samples, torch.Generator().manual_seed(seed)).detach())
+        return float(training.loss(_Fixed(maps), samples, torch.Generator().manual_seed(seed)).detach())
 
     assert loss(truth, 4) == loss(truth, 4)
     assert loss(truth, 4) < loss(nothing, 4)
@@ -294,3 +305,63 @@ def test_the_loss_depends_on_its_generator_alone_and_prefers_the_truth(training:
     untrue = truth.clone()
     untrue[:, 17:] *= -1  # limbs that point backwards
     assert loss(truth, 4) < loss(untrue, 4)
+
+
+def test_a_crop_without_people_has_a_loss_that_silence_makes_small(training: ModuleType) -> None:
+    empty = {
+        "keypoints": np.zeros((0, 17, 3)), "num_keypoints": np.zeros(0, int), "iscrowd": np.zeros(0, int),
+        "boxes": np.zeros((0, 4)), "head_size": np.zeros(0),
+    }  # fmt: skip
+    sample = Sample(id="none", media=np.zeros((192, 256, 3), np.uint8), target=empty)
+    sizes = [side // CELL for side in training.CROP]
+
+    def loss(logit: float) -> float:
+        maps = torch.zeros(1, 17 + 2 * len(decoding.LIMBS), *sizes)
+        maps[:, :17] = logit
+        return float(training.loss(_Fixed(maps), [sample], torch.Generator().manual_seed(1)).detach())
+
+    assert 0 < loss(-12.0) < loss(-3.0)
+
+
+def _misplacement(training: ModuleType, people: np.ndarray[Any, Any], logits: torch.Tensor) -> float:
+    points, heights = torch.from_numpy(people).float(), torch.full((len(people),), 90.0)
+    each, _ = training.targets(points, heights, (120, 160))
+    everybody = each.amax(dim=0).expand_as(each)
+    return float(training.misplacement(logits.expand(len(people), -1, -1, -1), each, everybody, points, heights))
+
+
+def _logits(training: ModuleType, people: np.ndarray[Any, Any]) -> torch.Tensor:
+    """Of which each softmax is that person's Gaussians."""
+    each, _ = training.targets(torch.from_numpy(people).float(), torch.full((len(people),), 90.0), (120, 160))
+    return each.amax(dim=0).clamp(min=1e-9).log()
+
+
+def test_keypoints_in_their_place_are_not_misplaced(training: ModuleType) -> None:
+    people = np.stack([_standing(45.0, 10.0, 90.0), _standing(105.0, 14.0, 90.0)])
+    truth = _logits(training, people)
+    assert _misplacement(training, people, truth) == pytest.approx(0.0, abs=1e-3)
+    # A softmax knows no level: what counts is the place.
+    assert _misplacement(training, people, truth + 3) == pytest.approx(_misplacement(training, people, truth), abs=1e-5)
+
+
+def test_left_and_right_exchanged_are_misplaced_and_half_each_is_too(training: ModuleType) -> None:
+    people = _standing(60.0, 10.0, 90.0)[None]
+    exchanged = people[:, training.FLIPPED]
+    truth, mirrored = _logits(training, people), _logits(training, exchanged)
+    both = torch.maximum(truth, mirrored)
+    right, wrong, undecided = (_misplacement(training, people, maps) for maps in (truth, mirrored, both))
+    assert right < undecided < wrong
+    # Where the two places lie apart, half a probability at each costs the logarithm of 2.
+    apart = people.copy()
+    apart[:, [k for k in range(17) if k not in (9, 10)], 2] = 0
+    assert _misplacement(training, apart, both) == pytest.approx(np.log(2), abs=0.02)
+
+
+def test_unlabelled_keypoints_cannot_be_misplaced(training: ModuleType) -> None:
+    person = _standing(60.0, 10.0, 90.0)
+    person[5:, 2] = 0
+    truth, noise = _logits(training, person[None]), torch.randn(17, 30, 40, generator=torch.Generator().manual_seed(2))
+    noise[:5] = truth[:5]
+    assert _misplacement(training, person[None], noise) == pytest.approx(0.0, abs=1e-3)
+    nobody = np.concatenate([person[:, :2], np.zeros((17, 1))], axis=1)[None]
+    assert _misplacement(training, nobody, noise) == 0.0
