@@ -85,11 +85,14 @@ def curve_sentence(lookup: Lookup, curve: Curve) -> str:
 
 
 def curve_notes(lookup: Lookup, curve: Curve) -> list[str]:
-    """Say what stands behind :func:`curve_sentence`: reasons, requirement, second opinion, slices that end earlier."""
+    """Say what stands behind :func:`curve_sentence`: requirement, second opinion, slices that end earlier.
+
+    Why a knee is not resolved is ``Knee.explanation``, which reports print beside the sentence.
+    """
     notes = []
     knee, limit = curve.knee, curve.limit
     if knee is not None:
-        if knee.status != "resolved" and knee.explanation:
+        if knee.status == "resolved" and knee.explanation:
             notes.append(knee.explanation)
         if knee.status == "resolved" and knee.censored:
             notes.append(f"{formatting.percent(knee.censored)} of the replicates cross at none of the levels tried.")
@@ -105,7 +108,7 @@ def curve_notes(lookup: Lookup, curve: Curve) -> list[str]:
             notes.append(f"{lookup.level_name(curve.codec, limit.ended_by)} is the first level not shown to be safe.")
         if limit.explanation:
             notes.append(limit.explanation)
-    tags = [f"{entry.slice} {limit_text(lookup, curve.codec, entry)}" for entry in _earlier(lookup, curve)]
+    tags = [f"{entry.slice} ({limit_text(lookup, curve.codec, entry)})" for entry in _earlier(lookup, curve)]
     if tags:
         more = f" and {len(tags) - 6} more" if len(tags) > 6 else ""
         notes.append(f"Tags with a milder limit: {', '.join(tags[:6])}{more}.")

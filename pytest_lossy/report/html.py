@@ -23,6 +23,7 @@ from pytest_lossy.report.headline import headline, inconclusive_rows, misses, ta
 from pytest_lossy.report.knee_table import knee_rows, published_rows
 from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
 from pytest_lossy.report.plot import HEIGHT, WIDTH, Plot, metric_domain, plot_level, plot_rate
+from pytest_lossy.report.slice_ranking import rank_slices
 from pytest_lossy.report.tables import (
     HEAT_EDGES,
     SliceTable,
@@ -209,6 +210,7 @@ def render_html(document: ResultsDocument, pictures: Mapping[str, bytes] | None 
             sections=sections,
             drawn=_drawn(sections),
             knees=knees,
+            ranking=rank_slices(lookup),
             published=published_rows(lookup, knees),
             bytes=partial(bytes_text, lookup),
             percent=f"{document.run.confidence * 100:g}%",

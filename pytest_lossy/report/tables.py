@@ -20,11 +20,13 @@ __all__ = [
     "HeatRow",
     "SliceRow",
     "SliceTable",
+    "curve_cases",
     "detail_text",
     "error_groups",
     "heat_bin",
     "heat_maps",
     "other_metrics",
+    "slice_names",
     "slice_tables",
 ]
 
@@ -119,7 +121,18 @@ class SliceTable:
     rows: tuple[SliceRow, ...]
 
 
-def _curve_cases(lookup: Lookup, curve: Curve) -> list[CaseRow]:
+def slice_names(names: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Give metric, slice and full name of each name like ``miou[road]`` or ``miou{night}``, once, in their order."""
+    found = []
+    for full in dict.fromkeys(names):
+        match = _SLICE.match(full)
+        if match:
+            found.append((match["metric"], match["name"] or match["tag"], full))
+    return found
+
+
+def curve_cases(lookup: Lookup, curve: Curve) -> list[CaseRow]:
+    """Give the rows of a curve's levels, mild to severe."""
     rows = [lookup.cases[point.case] for point in curve.points if point.case in lookup.cases]
     return sorted(rows, key=lambda case: lookup.severity(curve.codec, case.level or 0.0))
 
@@ -129,15 +142,12 @@ def slice_tables(lookup: Lookup, curve: Curve) -> list[SliceTable]:
 
     Slices whose retention is undefined follow, ranked by loss; those with neither come last.
     """
-    cases = _curve_cases(lookup, curve)
+    cases = curve_cases(lookup, curve)
     clean = lookup.clean_cases.get(curve.model)
     reference = clean.metrics if clean else {}
     names: dict[str, dict[str, str]] = {}
-    for metrics in (reference, *(case.metrics for case in cases)):
-        for full in metrics:
-            match = _SLICE.match(full)
-            if match:
-                names.setdefault(match["metric"], {})[match["name"] or match["tag"]] = full
+    for metric, name, full in slice_names([*reference, *(name for case in cases for name in case.metrics)]):
+        names.setdefault(metric, {})[name] = full
     tables = []
     for metric, slices in names.items():
         rows = [
@@ -161,7 +171,7 @@ def _rank(row: SliceRow) -> tuple[int, float]:
 
 def other_metrics(lookup: Lookup, curve: Curve) -> tuple[list[str], list[tuple[str, list[MetricValue | None]]]]:
     """Give the curve's metrics that are neither primary nor slices: names, and values per level."""
-    cases = _curve_cases(lookup, curve)
+    cases = curve_cases(lookup, curve)
     clean = lookup.clean_cases.get(curve.model)
     rows = ([(CLEAN, clean.metrics)] if clean else []) + [
         (lookup.level_name(curve.codec, case.level), case.metrics) for case in cases
