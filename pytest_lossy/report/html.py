@@ -57,6 +57,7 @@ _ORDER = (
     ("cases.html.j2", "cases", "All cases"),
     ("models.html.j2", "models", "Models and data"),
     ("run.html.j2", "run", "Run and environment"),
+    ("method.html.j2", "method", "How the numbers were made"),
 )
 """Template, anchor and title of each section below the verdict, in the reader's order: what failed, why, where, how it
 looks, what helps; then every row and how it came about. Each is one ``<section>``, or nothing."""
@@ -210,6 +211,7 @@ def render_html(document: ResultsDocument, pictures: Mapping[str, bytes] | None 
             sections=sections,
             drawn=_drawn(sections),
             knees=knees,
+            free=any(lookup.label_free(name) for name in lookup.model_names),
             ranking=rank_slices(lookup),
             published=published_rows(lookup, knees),
             bytes=partial(bytes_text, lookup),

@@ -84,6 +84,10 @@ class Lookup:
             found.setdefault(curve.model, []).append(curve)
         return found
 
+    def curve(self, model: str, codec: str) -> Curve | None:
+        """Give the curve of one (model, codec)."""
+        return next((curve for curve in self.curves_of.get(model, []) if curve.codec == codec), None)
+
     @cached_property
     def clean_cases(self) -> dict[str, CaseRow]:
         """The clean row of each model that has one."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 
 from pytest_lossy.report import formatting
+from pytest_lossy.report.curve_words import bytes_text, knee_text, limit_text
 from pytest_lossy.report.headline import Problem, headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
 from pytest_lossy.report.tables import error_groups
-from pytest_lossy.results.document import Curve, ResultsDocument, Verdict
+from pytest_lossy.results.document import Curve, RecoverySummary, ResultsDocument, Verdict
 
 __all__ = ["LIMIT", "escaped", "render_markdown"]
 
@@ -21,7 +22,9 @@ LIMIT = 60_000
 
 _FOOTER_ROOM = 400
 _FAILURE_SHARE = 0.6
+_CURVE_SHARE = 0.7
 _CLIP = 240
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
 _MARKS: dict[Verdict, str] = {
     "passed": "passed",
@@ -168,6 +171,79 @@ def _failures(budget: _Budget, lookup: Lookup) -> None:
         budget.table("### Inconclusive", _PROBLEM_HEADER, doubtful, share // 3)
 
 
+def _spark(curve: Curve, lookup: Lookup) -> str:
+    """One block per level, mild to severe: the retention of the point, full at 1 and empty at 0."""
+    points = sorted(curve.points, key=lambda point: lookup.severity(curve.codec, point.level))
+    kept = [point.metric.retention for point in points]
+    if not any(share is not None for share in kept):
+        return formatting.ABSENT
+    last = len(_BLOCKS) - 1
+    return "".join("·" if share is None else _BLOCKS[round(min(max(share, 0.0), 1.0) * last)] for share in kept)
+
+
+def _summary_row(lookup: Lookup, curve: Curve) -> list[str]:
+    points = sorted(curve.points, key=lambda point: lookup.severity(curve.codec, point.level))
+    worst = next((point for point in reversed(points) if point.metric.retention is not None), None)
+    share = bytes_text(lookup, curve, curve.limit.byte_share) if curve.limit else ""
+    limit = escaped(limit_text(lookup, curve.codec, curve.limit), 80)
+    return [
+        f"{escaped(curve.model, 80)} {escaped(curve.metric, 80)}",
+        escaped(curve.codec, 80),
+        _spark(curve, lookup),
+        f"{formatting.percent(worst.metric.retention)} at {escaped(lookup.level_name(curve.codec, worst.level), 80)}"
+        if worst
+        else formatting.ABSENT,
+        escaped(knee_text(lookup, curve), 120),
+        f"{limit}, {escaped(share, 120)}" if share else limit,
+    ]
+
+
+def _knees(budget: _Budget, lookup: Lookup) -> None:
+    """One line per curve, before the tables that may not all fit."""
+    curves = [curve for curve in lookup.document.curves if not lookup.label_free(curve.model)]
+    if curves:
+        header = ["Model, metric", "Codec", "Retention, mild to severe", "Most severe", "Knee", "Operating limit"]
+        share = int(budget.room * _CURVE_SHARE)
+        budget.table("### Curves", header, [_summary_row(lookup, curve) for curve in curves], share)
+
+
+def _recovery(budget: _Budget, lookup: Lookup) -> None:
+    """What each retraining won back of the primary metric at the most severe level that it was trained on."""
+    found: dict[tuple[str, str, tuple[float, ...]], RecoverySummary] = {}
+    for entry in lookup.document.recovery_summary:
+        if entry.metric != (lookup.primary(entry.parent) or entry.metric) or entry.level not in entry.trained_levels:
+            continue
+        key = entry.parent, entry.codec, tuple(entry.trained_levels)
+        known = found.get(key)
+        if known is None or lookup.severity(entry.codec, entry.level) > lookup.severity(entry.codec, known.level):
+            found[key] = entry
+    rows = [_recovery_row(lookup, entry) for entry in found.values()]
+    if rows:
+        header = [
+            "Model",
+            "Trained on",
+            "Measured at",
+            "Recovery [over seeds]",
+            "Retrained - control [over seeds]",
+            "Seeds",
+        ]
+        budget.table("### Recovery by retraining", header, rows, budget.room // 4)
+
+
+def _recovery_row(lookup: Lookup, entry: RecoverySummary) -> list[str]:
+    levels = ", ".join(lookup.level_name(entry.codec, level) for level in entry.trained_levels)
+    return [
+        f"{escaped(entry.parent, 80)} {escaped(entry.metric, 80)}",
+        escaped(f"{entry.codec} {levels}", 120),
+        escaped(lookup.level_name(entry.codec, entry.level), 80),
+        formatting.with_interval(entry.recovery.value, entry.recovery.low, entry.recovery.high, formatting.percent)
+        if entry.recovery.value is not None
+        else "nothing to recover",
+        formatting.with_interval(entry.gain.value, entry.gain.low, entry.gain.high, formatting.signed),
+        f"{entry.seeds:,}",
+    ]
+
+
 def _measurements(budget: _Budget, lookup: Lookup) -> None:
     curves = lookup.document.curves
     drawn = {curve.model for curve in curves}
@@ -195,6 +271,9 @@ def render_markdown(document: ResultsDocument) -> str:
     budget = _Budget(LIMIT - _FOOTER_ROOM)
     _opening(budget, lookup)
     _failures(budget, lookup)
+    # the change against a baseline belongs here once results hold one
+    _knees(budget, lookup)
+    _recovery(budget, lookup)
     _measurements(budget, lookup)
     if budget.left_out:
         budget.blocks.append(

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from pytest_lossy.report import formatting
+from pytest_lossy.report.curve_words import curve_sentence
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
 from pytest_lossy.report.tables import error_groups
@@ -151,6 +152,11 @@ def _table(lookup: Lookup, cases: list[CaseRow], width: int, *, verbose: bool, f
         lines.append((text, _MARKUP[case.verdict]))
         if verbose:
             lines += _gate_lines(case, width)
+    curve = lookup.curve(model, codec)
+    if curve is not None and (words := curve_sentence(lookup, curve)):
+        if curve.knee is not None and curve.knee.status != "resolved" and verbose and curve.knee.explanation:
+            words = f"{words} {curve.knee.explanation}"
+        lines += [(f"{_GAP}{line}"[:width], {}) for line in _wrapped(words, max(width - 2, 1))]
     if hidden:
         lines.append((_clipped(f"  {formatting.count(hidden, 'level')} passed or ungated, shown with -v", width), {}))
     return lines
