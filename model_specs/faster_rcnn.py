@@ -20,12 +20,16 @@ from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetw
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
-__all__ = ["HARD", "Pyramid", "build"]
+from pytest_lossy.data.base import Sample
+
+__all__ = ["HARD", "Pyramid", "build", "loss"]
 
 HARD = -1
 """Label of training boxes that are neither objects nor background, COCO's ``iscrowd``: torchvision's second stage leaves
 negative labels out of its loss, and :class:`_Proposals` makes the first stage do so too."""
 
+GAIN = 0.25
+"""Largest relative change of brightness in training."""
 SIDES = ((9, 16), (28, 48), (84, 140))
 """Anchor sides in pixels at strides 4, 8 and 16."""
 RATIOS = (0.6, 1.1, 2.4)
@@ -166,3 +170,32 @@ def build(
             if module.bias is not None:
                 torch.nn.init.zeros_(module.bias)
     return detector
+
+
+def loss(network: nn.Module, samples: Sequence[Sample], random: torch.Generator) -> Tensor:
+    """The four losses of both stages, of frames that are mirrored and brightened or darkened at random.
+
+    Args:
+        network: as of :func:`build`, in training mode.
+        samples: stills with targets of ``mini-detection``.
+        random: the only source of randomness.
+
+    """
+    device = next(network.parameters()).device
+    images, targets = [], []
+    for sample in samples:
+        flip, gain = torch.rand(2, generator=random).tolist()
+        image = torch.from_numpy(sample.media.copy()).permute(2, 0, 1).float() / 255
+        boxes = torch.from_numpy(sample.target["boxes"]).float()
+        if flip < 0.5:
+            image, boxes = image.flip(2), boxes[:, [2, 1, 0, 3]]
+            boxes[:, [0, 2]] = image.shape[2] - boxes[:, [0, 2]]
+        labels = torch.from_numpy(sample.target["labels"]) + 1  # torchvision keeps 0 for the background
+        labels[torch.from_numpy(sample.target["iscrowd"]) == 1] = HARD
+        images.append((image * (1 + GAIN * (2 * gain - 1))).clamp(0, 1).to(device))
+        targets.append({"boxes": boxes.to(device), "labels": labels.to(device)})
+    # torchvision chooses anchors and regions by the global generators, which must depend on the iteration alone.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(torch.randint(2**31, (), generator=random)))
+        losses: dict[str, Tensor] = network(images, targets)
+    return torch.stack(list(losses.values())).sum()

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from faster_rcnn import HARD, build
-from torch import Tensor, nn
+from faster_rcnn import GAIN, build, loss
+from torch import nn
 
 from pytest_lossy.codecs.base import Codec, round_trip
 from pytest_lossy.codecs.jpeg import JpegCodec
@@ -35,39 +35,8 @@ __all__ = ["loss"]
 HERE = Path(__file__).parent
 BATCH = 2  # in the same time, twice the steps of half the size reach further
 PEAK_RATE = 1.5e-3
-GAIN = 0.25
-"""Largest relative change of brightness."""
 QUALITIES = (95, 75, 50, 30, 15, 10, 5)
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
-
-
-def loss(network: nn.Module, samples: Sequence[Sample], random: torch.Generator) -> Tensor:
-    """The four losses of both stages, of frames that are mirrored and brightened or darkened at random.
-
-    Args:
-        network: as of ``faster_rcnn.build``, in training mode.
-        samples: stills with targets of ``mini-detection``.
-        random: the only source of randomness.
-
-    """
-    device = next(network.parameters()).device
-    images, targets = [], []
-    for sample in samples:
-        flip, gain = torch.rand(2, generator=random).tolist()
-        image = torch.from_numpy(sample.media.copy()).permute(2, 0, 1).float() / 255
-        boxes = torch.from_numpy(sample.target["boxes"]).float()
-        if flip < 0.5:
-            image, boxes = image.flip(2), boxes[:, [2, 1, 0, 3]]
-            boxes[:, [0, 2]] = image.shape[2] - boxes[:, [0, 2]]
-        labels = torch.from_numpy(sample.target["labels"]) + 1  # torchvision keeps 0 for the background
-        labels[torch.from_numpy(sample.target["iscrowd"]) == 1] = HARD
-        images.append((image * (1 + GAIN * (2 * gain - 1))).clamp(0, 1).to(device))
-        targets.append({"boxes": boxes.to(device), "labels": labels.to(device)})
-    # torchvision chooses anchors and regions by the global generators, which must depend on the iteration alone.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(torch.randint(2**31, (), generator=random)))
-        losses: dict[str, Tensor] = network(images, targets)
-    return torch.stack(list(losses.values())).sum()
 
 
 @torch.inference_mode()

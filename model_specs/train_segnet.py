@@ -21,20 +21,18 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from segnet import build
+from segnet_loss import IGNORED, augmented, class_weights, normalise
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pytest_lossy.data.mini.segmentation import MiniSegmentation
 
 HERE = Path(__file__).parent
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's; the spec declares the same
 BATCH = 4  # with few images, twice the steps of half the size reach further in the same time
-CROP = (144, 192)  # of 192x256: nearly twice the steps in the same time, and every frame looks new each epoch
 PEAK_RATE = 4e-3
 WARM_UP = 0.1  # share of the iterations
 WEIGHT_DECAY = 0.01
 CHECKPOINT_EVERY = 200
-IGNORED = 255
 QUALITIES = (95, 75, 50, 30, 15, 10, 5)
 
 
@@ -51,24 +49,6 @@ def load(split: str) -> tuple[Tensor, Tensor]:
     return torch.stack(images), torch.stack(labels)
 
 
-def normalise(images: Tensor) -> Tensor:
-    """uint8 RGB to float32 with ImageNet's mean and standard deviation."""
-    mean, std = (torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in (MEAN, STD))
-    return (images.float() / 255 - mean) / std
-
-
-def class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Square root of median frequency balancing (Eigen & Fergus 2015, section 6.3.2).
-
-    A class's frequency is its share of the pixels of those images that contain it. The root keeps rare
-    classes from flooding the picture with false positives.
-    """
-    counts = torch.stack([torch.bincount(image.flatten().long(), minlength=256)[:classes] for image in labels]).double()
-    present = (counts > 0).double() * labels[0].numel()
-    frequency = counts.sum(0) / present.sum(0).clamp(min=1)
-    return (frequency.median() / frequency.clamp(min=1e-6)).sqrt().float()
-
-
 def batch(images: Tensor, labels: Tensor, iteration: int, seed: int) -> tuple[Tensor, Tensor]:
     """The augmented batch of an iteration: a function of its number, for the sake of resumed runs."""
     per_epoch = len(images) // BATCH
@@ -76,18 +56,7 @@ def batch(images: Tensor, labels: Tensor, iteration: int, seed: int) -> tuple[Te
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
     chosen = order[step * BATCH : (step + 1) * BATCH]
     random = torch.Generator().manual_seed(seed * 1_000_003 + iteration)
-    flip = torch.rand(BATCH, generator=random) < 0.5
-    gain = 1 + 0.25 * (2 * torch.rand(BATCH, generator=random) - 1)
-    height, width = images.shape[-2:]
-    h, w = min(CROP[0], height), min(CROP[1], width)
-    top = torch.randint(height - h + 1, (BATCH,), generator=random).tolist()
-    left = torch.randint(width - w + 1, (BATCH,), generator=random).tolist()
-    places = [(i, slice(y, y + h), slice(x, x + w)) for i, y, x in zip(chosen.tolist(), top, left, strict=True)]
-    pixels = torch.stack([images[i, :, rows, columns] for i, rows, columns in places]).float()
-    target = torch.stack([labels[i, rows, columns] for i, rows, columns in places]).long()
-    pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
-    target = torch.where(flip.view(-1, 1, 1), target.flip(-1), target)
-    return (pixels * gain.view(-1, 1, 1, 1)).clamp(0, 255), target
+    return augmented([images[i] for i in chosen.tolist()], [labels[i] for i in chosen.tolist()], random)
 
 
 def rate_at(iteration: int, total: int) -> float:

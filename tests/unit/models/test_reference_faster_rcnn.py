@@ -170,7 +170,7 @@ class TestStages:
         network = script.build()
         rpn, heads = network.rpn, network.roi_heads
         anchors = torch.tensor([[0.0, 0, 16, 16], [40, 40, 56, 56], [100, 0, 116, 16]])
-        boxes, kinds = anchors[:2].clone(), torch.tensor([3, script.HARD])
+        boxes, kinds = anchors[:2].clone(), torch.tensor([3, sys.modules["faster_rcnn"].HARD])
         labels, _ = rpn.assign_targets_to_anchors([anchors], [{"boxes": boxes, "labels": kinds}])
         assert labels[0].tolist() == [1.0, -1.0, 0.0]
         _, regions = heads.assign_targets_to_proposals([anchors], [boxes], [kinds])
@@ -202,7 +202,7 @@ class TestLoss:
         for flip, (image, target) in zip(mirrored, recorder.seen, strict=True):
             expected = [[50, 5, 70, 25], [0, 0, 30, 64]] if flip else [[10, 5, 30, 25], [50, 0, 80, 64]]
             assert target["boxes"].tolist() == expected
-            assert target["labels"].tolist() == [1, script.HARD]
+            assert target["labels"].tolist() == [1, sys.modules["faster_rcnn"].HARD]
             assert image.shape == (3, 64, 80)
             assert 0 <= image.min() < image.max() <= 79 / 255 * (1 + script.GAIN)
 
