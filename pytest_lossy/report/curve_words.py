@@ -37,7 +37,7 @@ def knee_text(lookup: Lookup, curve: Curve) -> str:
     if knee.status == "resolved" and knee.position is not None and knee.position.level.value is not None:
         name = f"{lookup.parameter(curve.codec)}{formatting.position(knee.position.level.value)}"
         return f"{name} {knee_interval(lookup, curve)}".rstrip()
-    return {"not_resolved": "not resolved", "beyond_range": "beyond the levels tried"}.get(knee.status, "undefined")
+    return {"not_resolved": "not resolved", "beyond_range": "beyond the levels tried"}.get(knee.status, "not defined")
 
 
 def limit_text(lookup: Lookup, codec: str, limit: Limit | None) -> str:
@@ -46,7 +46,7 @@ def limit_text(lookup: Lookup, codec: str, limit: Limit | None) -> str:
         return formatting.ABSENT
     if limit.status == "found" and limit.level is not None:
         return lookup.level_name(codec, limit.level)
-    return "none shown to be safe" if limit.status == "none" else "undefined"
+    return "none shown to be safe" if limit.status == "none" else "not defined"
 
 
 def bytes_text(lookup: Lookup, curve: Curve, share: Estimate | float | None) -> str:
@@ -72,14 +72,14 @@ def curve_sentence(lookup: Lookup, curve: Curve) -> str:
             parts.append(f"knee at {found}{f', at {share}' if share else ''}")
         else:
             words = {"not_resolved": "knee not resolved", "beyond_range": "no knee within the levels tried"}
-            parts.append(words.get(curve.knee.status, "knee undefined"))
+            parts.append(words.get(curve.knee.status, "knee not defined"))
     if curve.limit is not None:
         found = limit_text(lookup, curve.codec, curve.limit)
         if curve.limit.status == "found":
             parts.append(f"operating limit {found}{f', at {at_limit}' if at_limit else ''}")
         else:
             words = {"none": "no level is shown to be safe"}
-            parts.append(words.get(curve.limit.status, "operating limit undefined"))
+            parts.append(words.get(curve.limit.status, "operating limit not defined"))
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 

@@ -218,6 +218,11 @@ def between(levels: tuple[float, ...], place: float) -> float:
     return levels[index] + (place - index) * (levels[index + 1] - levels[index])
 
 
+def rate_between(rates: tuple[float, ...], place: float) -> float:
+    """Bits per pixel at a fractional index: rates are interpolated in their logarithm."""
+    return math.exp(between(tuple(math.log(rate) for rate in rates), place))
+
+
 def analysed(curve: Curve, *, knee: str = "resolved", tolerance: float = 0.05, width: float = 0.012) -> Curve:
     """Add what analysis finds: bands, an isotonic fit, and a knee where it crosses, from the points themselves."""
     fitted, points, bytes_of = 2.0, [], max(point.bpp or 0 for point in curve.points)
@@ -237,10 +242,10 @@ def analysed(curve: Curve, *, knee: str = "resolved", tolerance: float = 0.05, w
         place = crossing - 1 + (fits[crossing - 1] - 1 + tolerance) / (fits[crossing - 1] - fits[crossing])
         near, far = max(place - 0.6, 0.0), min(place + 0.4, len(levels) - 1)
         ends = sorted((between(levels, near), between(levels, far)))
-        bits = between(rates, place)
+        bits = rate_between(rates, place)
         position = Position(
             level=Estimate(value=between(levels, place), low=ends[0], high=ends[1]),
-            bpp=Estimate(value=bits, low=between(rates, far), high=between(rates, near)),
+            bpp=Estimate(value=bits, low=rate_between(rates, far), high=rate_between(rates, near)),
             byte_share=Estimate(value=bits / bytes_of),
         )
     status = knee if knee != "resolved" or position else "beyond_range"
@@ -397,102 +402,3 @@ def full_document(models: int = 5, codecs: int = 3, levels: int = 8, **run: Any)
             rows += found
             curves.append(analysed(curve, knee="not_resolved" if number % 4 == 3 else "resolved"))
     return document(rows, models=infos, codecs=chosen, curves=curves, **run)
-
-
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\"onmouseover='alert(2)' x=\"",
-    "</title></style></script></desc></svg><img src=x onerror=alert(3)>",
-    "javascript:alert(4)",
-    "a | b `c` *d* [e](https://evil.example/) @everyone #1 ![f](https://evil.example/i.png)\n# g\r\n<!-- h",
-    "{{ 7 * 7 }}{% raw %}",
-    "\x1b[31mred\x1b[0m \u202eback",
-    "; rm -rf / $(id) 'q",
-    "--> ]]> &amp; &#x3c;b&#x3e;",
-)
-
-
-def hostile_document() -> ResultsDocument:
-    """Every string of the schema that is not a closed choice is an attack; each case takes the next one."""
-    joined = " ".join(HOSTILE)
-    rows, curves, models, codecs = [], [], [], []
-    for number, attack in enumerate(HOSTILE):
-        text = f"{attack} {number}"
-        metrics = {
-            text: value(0.6, 0.8),
-            f"{text}[{text}]".replace("[e]", "(e)"): value(0.5, 0.7),
-            "m[x]": value(0.5, 0.7),
-        }
-        bad = gate(metric=text, file=text, reason=joined)
-        rows.append(
-            CaseRow(
-                id=f"{text}::id",
-                model=text,
-                task=text,
-                codec=text,
-                codec_name=text,
-                parameter=text,
-                level=number,
-                verdict="failed" if number % 2 else "error",
-                outcome="failed",
-                primary=text,
-                metrics=metrics,
-                gates=[bad, bad.model_copy(update={"verdict": "inconclusive"})],
-                error=joined,
-                notes=[text, joined],
-                fingerprint=text,
-                worker=text,
-                bpp=0.5,
-            )
-        )
-        point = CurvePoint(level=number, case=rows[-1].id, verdict="failed", metric=metrics[text], bpp=0.5)
-        curves.append(Curve(model=text, codec=text, metric=text, clean=value(0.6, 1.0), points=[point]))
-        models.append(
-            ModelInfo(
-                name=text,
-                spec=text,
-                task=text,
-                architecture=text,
-                tags=[text],
-                primary=text,
-                metrics=[MetricInfo(name=text, title=text, higher_is_better=True, unit=text, description=text)],
-                details={text: text, "nested": {text: [text, None, 1.5]}, "list": [text], "flag": True},
-                data=DataInfo(name=text, fingerprint=text, samples=1, classes=[text], sources={text: 1}),
-                error=text if number % 3 == 0 else None,
-            )
-        )
-        codecs.append(
-            CodecInfo(
-                label=text,
-                name=text,
-                parameter=text,
-                higher_is_more_compressed=True,
-                minimum=0,
-                maximum=9,
-                fingerprint=text,
-            )
-        )
-    return ResultsDocument(
-        run=run_info(
-            rows,
-            started=joined,
-            command=joined,
-            thresholds=joined,
-            warnings=list(HOSTILE),
-            plugin_version=joined,
-        ),
-        environment=Environment(
-            python=joined,
-            platform=joined,
-            machine=joined,
-            cpu=joined,
-            instruction_set=joined,
-            packages={text: text for text in HOSTILE},
-            devices=list(HOSTILE),
-        ),
-        models=models,
-        codecs=codecs,
-        cases=rows,
-        curves=curves,
-        recovery=[recovered(text, note=text) for text in HOSTILE],
-    )

@@ -3,8 +3,9 @@ import io
 import re
 
 import pytest
-from documents import case, document, full_document, hostile_document, model_info, value
+from documents import case, document, full_document, model_info, value
 from edge_documents import EDGES
+from hostile_documents import hostile_document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

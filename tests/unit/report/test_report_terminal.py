@@ -3,8 +3,9 @@ import subprocess
 import sys
 
 import pytest
-from documents import case, document, full_document, gate, hostile_document, model_info
+from documents import case, document, full_document, gate, model_info
 from edge_documents import EDGES
+from hostile_documents import hostile_document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
