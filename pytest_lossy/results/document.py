@@ -12,6 +12,7 @@ from pydantic import Field, FiniteFloat
 
 from pytest_lossy.results.findings import (
     ArmDifference,
+    ArmMember,
     Curve,
     CurvePoint,
     FamilyResilience,
@@ -31,6 +32,7 @@ from pytest_lossy.results.values import Estimate, GateResult, MetricValue, Numbe
 __all__ = [
     "SCHEMA_VERSION",
     "ArmDifference",
+    "ArmMember",
     "CaseRow",
     "CodecInfo",
     "Curve",
@@ -221,6 +223,9 @@ class RunInfo(Strict):
     samples_limit: Annotated[int | None, Field(description="--lossy-samples; null where all samples ran")] = None
     replicates: int
     confidence: FiniteFloat
+    tolerance: Annotated[FiniteFloat, Field(description="share of the clean metric that the knee allows to lose")] = (
+        0.05
+    )
     seed: int
     thresholds: str | None = None
     inconclusive: Literal["point", "pass", "fail"] = "point"

@@ -10,12 +10,14 @@ from pytest_lossy.results.values import Estimate, MetricValue, Number, Strict, V
 
 __all__ = [
     "ArmDifference",
+    "ArmMember",
     "Curve",
     "CurvePoint",
     "FamilyResilience",
     "GallerySample",
     "Knee",
     "Limit",
+    "PictureKind",
     "Position",
     "RateDifference",
     "Recovery",
@@ -27,7 +29,11 @@ __all__ = [
 
 
 class Position(Strict):
-    """A place between levels, in every unit that locates it; intervals are of the place itself."""
+    """A place between levels, in every unit that locates it; intervals are of the place itself.
+
+    ``low`` and ``high`` are in numerical order. A null end lies beyond the levels measured on that side: for a level, below
+    the smallest or above the largest of them.
+    """
 
     level: Estimate
     bpp: Estimate | None = None
@@ -45,13 +51,17 @@ class Knee(Strict):
         Literal["resolved", "not_resolved", "beyond_range", "undefined"],
         Field(
             description="not_resolved: the simultaneous band is wider than the tolerance, or too few replicates agree; "
-            "beyond_range: the curve does not cross within the levels tried; undefined: there is no retention"
+            "beyond_range: the curve does not cross within the levels tried, or lies below the line at the mildest of "
+            "them already; undefined: there is no retention"
         ),
     ]
     tolerance: FiniteFloat
     position: Annotated[Position | None, Field(description="null unless resolved")] = None
     censored: Annotated[
         Number, Field(description="share of bootstrap replicates that cross at none of the levels tried")
+    ] = None
+    censored_mild: Annotated[
+        Number, Field(description="share of bootstrap replicates that are below the line at the mildest level already")
     ] = None
     band_width: Annotated[
         Number,
@@ -72,7 +82,13 @@ class Limit(Strict):
         Literal["found", "none", "undefined"],
         Field(description="none: not even the mildest level is shown to meet its requirement"),
     ]
-    requirement: Annotated[str, Field(description="in words, such as `retention >= 95% at one-sided 95%`")]
+    requirement: Annotated[
+        str,
+        Field(
+            description="in words, such as `miou retention at least 95%, shown at one-sided 95%`; "
+            "of the level that ended the walk, or of the last one"
+        ),
+    ]
     gated: Annotated[bool, Field(description="whether thresholds.yaml set it, or the knee's tolerance stands in")]
     level: Number = None
     case: str | None = None
@@ -135,9 +151,20 @@ class RateDifference(Strict):
     codec: str
     against_model: str
     against_codec: str
-    bd_metric: Annotated[Number, Field(description="mean difference of the metric at equal log rate")] = None
+    bd_metric: Annotated[
+        Estimate | None,
+        Field(description="mean difference of the metric at equal bits per pixel, in the metric's units"),
+    ] = None
     bd_rate: Annotated[
-        Number, Field(description="mean relative difference of the rate at equal metric; -0.2 is 20 % fewer bits")
+        Estimate | None,
+        Field(description="mean relative difference of the bits per pixel at equal metric; -0.2 is 20 % fewer bits"),
+    ] = None
+    rate_overlap: Annotated[
+        Number, Field(description="share of the log rates of either curve that both cover; `bd_metric` speaks of these")
+    ] = None
+    metric_overlap: Annotated[
+        Number,
+        Field(description="share of the metric's values of either curve that both reach; `bd_rate` speaks of these"),
     ] = None
     note: Annotated[str, Field(description="why a number is null, or what limits it")] = ""
 
@@ -162,57 +189,80 @@ class Recovery(Strict):
 
 
 class RecoverySummary(Strict):
-    """Recovery of one codec, level and metric over the seeds of a retraining."""
+    """Recovery of one codec, level and metric over the seeds of a retraining; null where one seed's is."""
 
     parent: str
     codec: str
     trained_levels: list[FiniteFloat]
+    trained_on: Annotated[bool, Field(description="whether the models were trained on this codec and level")] = True
     level: FiniteFloat
     metric: str
+    models: list[str] = []
     seeds: int
     recovery: Annotated[Estimate, Field(description="mean over seeds; the ends are the smallest and largest seed")]
     gain: Estimate
     naive: Estimate
     clean_cost: Estimate
+    note: Annotated[str, Field(description="such as for how many models there was nothing to recover")] = ""
 
 
 class ResilienceRow(Strict):
-    """One curve's place in the ranking by retained area, sorted by the interval's lower end."""
+    """One curve's place in the ranking by retained area over the levels, sorted by the interval's lower end."""
 
-    rank: int
+    rank: Annotated[int, Field(description="from 1, among the curves of the same codec and levels")]
     model: str
     task: str
     architecture: str | None
     codec: str
+    levels: Annotated[list[FiniteFloat], Field(description="mild to severe; only curves of equal levels compare")]
+    metric: str
     area: RetainedArea
 
 
 class FamilyResilience(Strict):
-    """Retained area of one architecture family under one codec, the mean over its models."""
+    """Retained area of one architecture family under one codec, the mean over its models; descriptive across tasks."""
 
     architecture: str
     codec: str
+    levels: list[FiniteFloat]
     models: list[str]
     tasks: list[str]
     area: RetainedArea
 
 
+class ArmMember(Strict):
+    """One model of a controlled experiment: one seed of one arm."""
+
+    model: str
+    arm: str
+    seed: int
+    clean: Annotated[Number, Field(description="the primary metric on clean samples")]
+    over_level: Annotated[Number, Field(description="retained area")] = None
+    over_log_bpp: Number = None
+
+
 class ArmDifference(Strict):
-    """A controlled experiment: one arm's retained area minus another's, on the same samples."""
+    """A controlled experiment: one arm's retained area minus another's, on the same samples.
+
+    Intervals hold for other samples and other seeds alike; ``sampling_only`` leaves the seeds out.
+    """
 
     experiment: str
     task: str
     codec: str
+    levels: list[FiniteFloat]
+    metric: str
     arm: str
     against: str
-    seeds: Annotated[int, Field(description="models of each arm")]
+    seeds: Annotated[int, Field(description="models of each arm, of the smaller one where they differ")]
     clean: Annotated[Estimate, Field(description="difference of the primary metric on clean samples")]
     over_level: Estimate | None = None
     over_log_bpp: Estimate | None = None
-    by_seed: Annotated[
-        list[FiniteFloat], Field(description="difference over the levels, pairing the seeds in order")
-    ] = []
-    sampling_only: Annotated[Estimate | None, Field(description="over the levels, resampling the data alone")] = None
+    sampling_only: Annotated[
+        Estimate | None, Field(description="over the levels, for these very models: the samples alone are resampled")
+    ] = None
+    freedom: Annotated[Number, Field(description="degrees of freedom of the interval of `over_level`")] = None
+    members: list[ArmMember] = []
     note: str = ""
 
 
@@ -222,6 +272,9 @@ class Resilience(Strict):
     ranking: list[ResilienceRow] = []
     families: list[FamilyResilience] = []
     experiments: list[ArmDifference] = []
+
+
+PictureKind = Literal["source", "compressed", "difference", "clean_prediction", "prediction", "target"]
 
 
 class GallerySample(Strict):
@@ -237,6 +290,12 @@ class GallerySample(Strict):
     clean: Annotated[Number, Field(description="the metric on this sample alone, without the codec")]
     value: Annotated[Number, Field(description="the same, with it")]
     pictures: Annotated[
-        dict[Literal["source", "compressed", "difference", "clean_prediction", "prediction", "target"], str],
+        dict[PictureKind, str],
         Field(description="paths of WebP or JPEG files, relative to `results.json`, below `gallery/`"),
     ] = {}
+    gain: Annotated[int, Field(description="what the absolute difference was multiplied by")] = 1
+    size: Annotated[tuple[int, int] | None, Field(description="width and height of the sample, or of its frame")] = None
+    window: Annotated[
+        tuple[int, int, int, int] | None,
+        Field(description="left, top, width and height of the part that source, compressed and difference show"),
+    ] = None

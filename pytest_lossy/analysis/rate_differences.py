@@ -1,0 +1,118 @@
+"""Which curves of a run are held against which by Bjontegaard differences.
+
+Each codec of a model against the model's first; each model against its parent, if it was retrained, or else against the
+first model of the run with the same task, data and codec. So their number grows with that of the curves and not with its
+square, and every number has an anchor that the reader knows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from pytest_lossy.analysis.bjontegaard import RateCurve, compare_rates, rate_curve
+from pytest_lossy.analysis.measured_curves import MeasuredCurve, ReplicatesOf, measured_curves
+from pytest_lossy.results.document import RateDifference, ResultsDocument
+
+__all__ = ["add_rate_differences"]
+
+_FEW_LEVELS = 4
+"""A Bjontegaard difference is defined on four points of a curve; of fewer it is said."""
+_SMALL_OVERLAP = 0.5
+
+
+def add_rate_differences(document: ResultsDocument, replicates: ReplicatesOf) -> ResultsDocument:
+    """Fill ``ResultsDocument.rate_differences``, in the order of the curves; at most two for each.
+
+    Args:
+        document: rows, models, codecs and curves of the run.
+        replicates: of a row; None where nothing is stored.
+    """
+    curves = [curve for curve in measured_curves(document, replicates) if curve.levels]
+    first_codec: dict[str, MeasuredCurve] = {}
+    first_model: dict[tuple[object, ...], MeasuredCurve] = {}
+    by_model = {(curve.model.name, *curve.codec): curve for curve in curves}
+    found = []
+    for curve in curves:
+        anchor = first_codec.setdefault(curve.model.name, curve)
+        if anchor is not curve and anchor.curve.metric == curve.curve.metric:
+            found.append(_difference("codecs", curve, anchor, document.run.confidence))
+        if curve.model.reference != "labels" or curve.model.data.fingerprint is None:
+            continue  # agreement compares a model with itself only
+        data = curve.model.data
+        key = (
+            curve.model.task,
+            data.name,
+            data.fingerprint,
+            curve.levels[0].stored.samples,
+            curve.curve.metric,
+            *curve.codec,
+        )
+        rival = first_model.setdefault(key, curve)
+        parent = by_model.get((curve.model.retrained.parent, *curve.codec)) if curve.model.retrained else None
+        if parent is not None and parent.model.data.fingerprint == data.fingerprint:
+            rival = parent
+        if rival is not curve and rival.curve.metric == curve.curve.metric:
+            found.append(_difference("models", curve, rival, document.run.confidence))
+    return document.model_copy(update={"rate_differences": found})
+
+
+def _difference(
+    kind: Literal["models", "codecs"], test: MeasuredCurve, anchor: MeasuredCurve, confidence: float
+) -> RateDifference:
+    pair = RateDifference(
+        kind=kind,
+        metric=test.curve.metric,
+        model=test.model.name,
+        codec=test.curve.codec,
+        against_model=anchor.model.name,
+        against_codec=anchor.curve.codec,
+    )
+    ours, theirs = _rates(test), _rates(anchor)
+    if ours is None or theirs is None:
+        which = test if ours is None else anchor
+        note = f"{which.model.name}, {which.curve.codec}: fewer than two rates with a defined metric"
+        return pair.model_copy(update={"note": note})
+    samples = {level.stored.samples for curve in (test, anchor) for level in curve.levels}
+    found = compare_rates(
+        ours,
+        theirs,
+        higher_is_better=test.higher_is_better,
+        paired=len(samples) == 1,
+        units=test.levels[0].stored.units,
+        confidence=confidence,
+    )
+    notes = []
+    if found.metric is None:
+        notes.append("the curves have no bits per pixel in common")
+    elif found.rate_overlap < _SMALL_OVERLAP:
+        notes.append(f"only {100 * found.rate_overlap:.0f}% of the rates are covered by both")
+    if found.rate is None:
+        notes.append("no range of the metric is reached by both curves")
+    elif found.metric_overlap < _SMALL_OVERLAP:
+        notes.append(f"only {100 * found.metric_overlap:.0f}% of the metric's values are reached by both")
+    if min(len(ours.log_rates), len(theirs.log_rates)) < _FEW_LEVELS:
+        notes.append(f"fewer than {_FEW_LEVELS} rates")
+    if len(samples) > 1:
+        notes.append("other samples at some level, so no intervals")
+    numbers = {
+        "bd_metric": found.metric,
+        "bd_rate": found.rate,
+        "rate_overlap": found.rate_overlap,
+        "metric_overlap": found.metric_overlap,
+    }
+    return pair.model_copy(update={**numbers, "note": "; ".join(notes)})
+
+
+def _rates(curve: MeasuredCurve) -> RateCurve | None:
+    metric = curve.curve.metric
+    kept = [entry for entry in curve.levels if entry.row.bpp and np.isfinite(entry.stored.point[metric])]
+    if len({entry.row.bpp for entry in kept}) < 2:
+        return None
+    drawn = np.zeros((0, len(kept)))
+    if all(metric in entry.stored.replicates for entry in kept):
+        drawn = np.stack([entry.stored.replicates[metric] for entry in kept], axis=1)
+    rates = np.array([entry.row.bpp for entry in kept], dtype=np.float64)
+    point = np.array([entry.stored.point[metric] for entry in kept])
+    return rate_curve(rates, point, drawn, higher_is_better=curve.higher_is_better)
