@@ -87,6 +87,7 @@ def assemble(
             samples_limit=settings.samples,
             replicates=settings.replicates,
             confidence=plan.thresholds.defaults.confidence,
+            tolerance=settings.tolerance,
             seed=BOOTSTRAP_SEED,
             thresholds=plan.thresholds.file,
             inconclusive=plan.thresholds.defaults.inconclusive,

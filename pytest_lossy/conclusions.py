@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
+from pytest_lossy.analysis.curves import CurveData, complete_curve
+from pytest_lossy.analysis.requirements import Measured
 from pytest_lossy.errors import ResultsError
-from pytest_lossy.results.document import CaseRow, ResultsDocument
+from pytest_lossy.results.document import CaseRow, Curve, ModelInfo, ResultsDocument
 from pytest_lossy.results.replicates import StoredReplicates
 from pytest_lossy.results.store import RunStore
 from pytest_lossy.thresholds.rules import Thresholds
@@ -31,6 +33,11 @@ class Evaluated:
     def clean(self) -> Mapping[str, CaseRow]:
         """The clean row of each model that has one."""
         return {row.model: row for row in self.document.cases if row.codec == "clean"}
+
+    @cached_property
+    def models(self) -> Mapping[str, ModelInfo]:
+        """Every model by its name."""
+        return {model.name: model for model in self.document.models}
 
     @cached_property
     def by_id(self) -> Mapping[str, CaseRow]:
@@ -58,5 +65,30 @@ def conclude(document: ResultsDocument, store: RunStore, thresholds: Thresholds)
         store: the run's files, still in place.
         thresholds: the gates of the run.
     """
-    Evaluated(document, store)
-    return document
+    run = Evaluated(document, store)
+    return document.model_copy(update={"curves": [_completed(curve, run) for curve in document.curves]})
+
+
+def _completed(curve: Curve, run: Evaluated) -> Curve:
+    """A curve with its band, knee and limits."""
+    model = run.models[curve.model]
+    codec = next((codec for codec in run.document.codecs if codec.label == curve.codec), None)
+    rows = [
+        row
+        for row in run.document.cases
+        if (row.model, row.codec) == (curve.model, curve.codec) and row.level is not None
+    ]
+    if codec is not None:  # rows come mild to severe as planned, but for levels that were measured in between
+        sign = 1 if codec.higher_is_more_compressed else -1
+        rows.sort(key=lambda row: sign * (row.level or 0.0))
+    data = CurveData(
+        levels=[Measured(row, run.replicates(row)) for row in rows],
+        clean=run.replicates(run.clean.get(curve.model)),
+        metric=curve.metric,
+        higher_is_better=next(
+            (metric.higher_is_better for metric in model.metrics if metric.name == curve.metric), True
+        ),
+        tolerance=run.document.run.tolerance,
+        confidence=run.document.run.confidence,
+    )
+    return complete_curve(curve, data)

@@ -13,6 +13,7 @@ DEFAULT_SPECS = "model_specs"
 DEFAULT_THRESHOLDS = "thresholds.yaml"
 DEFAULT_REPORT = "lossy-report"
 DEFAULT_REPLICATES = 1000
+DEFAULT_TOLERANCE = "5%"
 DEFAULT_SPILL = "2GiB"
 DEFAULT_CACHE_SIZE = "10GiB"
 
@@ -56,6 +57,11 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--lossy-report", metavar="DIR", help=f"where results go (default: {DEFAULT_REPORT})")
     group.addoption("--lossy-replicates", metavar="B", help=f"bootstrap replicates (default: {DEFAULT_REPLICATES})")
     group.addoption(
+        "--lossy-tolerance",
+        metavar="SHARE",
+        help=f"the share of the clean metric that a model may lose before its knee (default: {DEFAULT_TOLERANCE})",
+    )
+    group.addoption(
         "--lossy-cache",
         metavar="DIR",
         help="where encoded media are kept between runs (default: the platform's cache folder)",
@@ -89,6 +95,7 @@ def add_options(parser: pytest.Parser) -> None:
         ("reference", "default of --lossy-reference"),
         ("report", "default of --lossy-report"),
         ("replicates", "default of --lossy-replicates"),
+        ("tolerance", "default of --lossy-tolerance"),
         ("cache", "default of --lossy-cache"),
         ("cache_size", "default of --lossy-cache-size"),
         ("spill", "default of --lossy-spill"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from pytest_lossy.options import (
     DEFAULT_SPECS,
     DEFAULT_SPILL,
     DEFAULT_THRESHOLDS,
+    DEFAULT_TOLERANCE,
 )
 from pytest_lossy.paths import media_cache_folder
 
@@ -28,6 +30,7 @@ __all__ = ["ALL", "LevelChoice", "Settings", "SettingsError", "parse_settings"]
 ALL = "all"
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_SHARE = re.compile(r"(\d*\.?\d+)\s*(%?)")
 _DEVICE = re.compile(r"auto|cpu|cuda(?::\d+)?")
 
 
@@ -63,6 +66,8 @@ class Settings:
     """``clean`` for label-free mode; None for what the specs say."""
     report: Path
     replicates: int
+    tolerance: float
+    """Share of the clean metric that the knee allows to lose, in (0, 1)."""
     cache: Path | None
     """Where encoded media are kept; None for nowhere."""
     cache_bytes: int
@@ -113,6 +118,7 @@ def parse_settings(config: pytest.Config) -> Settings:
         reference=reader.reference(),
         report=reader.path("report", DEFAULT_REPORT),
         replicates=reader.whole("replicates", DEFAULT_REPLICATES, minimum=100) or DEFAULT_REPLICATES,
+        tolerance=reader.share("tolerance", DEFAULT_TOLERANCE),
         cache=reader.cache(),
         cache_bytes=reader.size("cache_size", DEFAULT_CACHE_SIZE),
         spill_bytes=reader.size("spill", DEFAULT_SPILL),
@@ -187,6 +193,17 @@ class _Reader:
             self.problems.append(f"{origin}: {text!r} is not a size; write for example 500MiB, 4GiB or 0")
             return 0
         return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+    def share(self, name: str, default: str) -> float:
+        text, origin = self.raw(name)
+        match = _SHARE.fullmatch((text or default).strip())
+        # Divided in decimal: 0.07 and 7% are the same number.
+        share = float(Decimal(match[1]) / (100 if match[2] else 1)) if match else 0.0
+        if not 0 < share < 1:
+            self.problems.append(
+                f"{origin}: {text!r} is no share above 0% and below 100%; write for example 5% or 0.05"
+            )
+        return share
 
     def devices(self) -> tuple[str, ...]:
         text, origin = self.raw("device")

@@ -7,11 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from pytest_lossy.tasks.base import FloatArray
 
-__all__ = ["BOOTSTRAP_SEED", "bias_corrected", "independent_units", "replicate", "resample_weights", "weight_chunks"]
+__all__ = [
+    "BOOTSTRAP_SEED",
+    "bias_corrected",
+    "bias_corrected_ranks",
+    "independent_units",
+    "replicate",
+    "resample_weights",
+    "small_sample_quantile",
+    "weight_chunks",
+]
 
 BOOTSTRAP_SEED = 200714314
 """Fixed, so that the same evidence always gives the same interval (the paper's arXiv number)."""
@@ -83,7 +92,52 @@ def replicate(reduce: Reduce, chunks: Iterable[npt.NDArray[np.int64]]) -> dict[s
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def bias_corrected(point: float, replicates: FloatArray, confidence: float) -> tuple[float, float] | None:
+def small_sample_quantile(normal: float, units: int | None) -> float:
+    """A quantile of the standard normal, widened as few units demand: Student's t, and the bootstrap's n / (n - 1).
+
+    Bootstrap variances divide by n instead of n - 1, and percentile intervals of a mean use normal quantiles where
+    Student's belong: with 30 units an interval of 95 % is 6 % too narrow ("expanded percentile interval", Hesterberg 2015,
+    "What teachers should know about the bootstrap", section 4).
+
+    Args:
+        normal: the quantile, of either sign.
+        units: n independent units, 2 or more; None for no correction.
+    """
+    if units is None or units < 2:
+        return normal
+    # The probability is halved into one tail: that of a large quantile would round to 1.
+    student = float(stdtrit(units - 1, ndtr(-abs(normal))))
+    return float(np.copysign(student * np.sqrt(units / (units - 1)), normal))
+
+
+def bias_corrected_ranks(
+    point: float, ordered: FloatArray, confidence: float, units: int | None
+) -> tuple[float, float]:
+    """Between which shares of the sorted replicates the bias-corrected interval lies.
+
+    Args:
+        point: the estimate on the full data.
+        ordered: (b,) ascending, without NaN; infinite ones count by their rank.
+        confidence: two-sided.
+        units: as of :func:`small_sample_quantile`.
+
+    Returns:
+        (lower, upper) probabilities.
+    """
+    below = np.searchsorted(ordered, point, side="left")
+    equal = np.searchsorted(ordered, point, side="right") - below
+    share = float(below + 0.5 * equal) / len(ordered)
+    # A share of 0 or 1 would move both ends to the same extreme replicate.
+    share = float(np.clip(share, 1 / (len(ordered) + 1), len(ordered) / (len(ordered) + 1)))
+    tail = small_sample_quantile(float(ndtri((1 - confidence) / 2)), units)
+    shift = 2 * ndtri(share)
+    lower, upper = ndtr([shift + tail, shift - tail])
+    return float(lower), float(upper)
+
+
+def bias_corrected(
+    point: float, replicates: FloatArray, confidence: float, units: int | None = None
+) -> tuple[float, float] | None:
     """The bias-corrected percentile interval (Efron 1981; Efron & Tibshirani 1993, section 14.3, with a = 0).
 
     The plain percentile interval is centred on the replicates' median, which for mIoU and for ratios lies off the
@@ -94,6 +148,8 @@ def bias_corrected(point: float, replicates: FloatArray, confidence: float) -> t
         point: the estimate on the full data.
         replicates: (B,); NaN replicates, where the metric is undefined, are left out.
         confidence: two-sided, such as 0.95.
+        units: independent units behind the replicates, which widen the interval where they are few
+            (:func:`small_sample_quantile`).
 
     Returns:
         (low, high), which always contains ``point``; None where fewer than half of the replicates are defined.
@@ -101,13 +157,5 @@ def bias_corrected(point: float, replicates: FloatArray, confidence: float) -> t
     defined = np.sort(replicates[np.isfinite(replicates)])
     if not np.isfinite(point) or 2 * len(defined) < len(replicates) or not len(defined):
         return None
-    below = np.searchsorted(defined, point, side="left")
-    equal = np.searchsorted(defined, point, side="right") - below
-    share = float(below + 0.5 * equal) / len(defined)
-    # A share of 0 or 1 would move both ends to the same extreme replicate.
-    share = float(np.clip(share, 1 / (len(defined) + 1), len(defined) / (len(defined) + 1)))
-    tail = (1 - confidence) / 2
-    shift = 2 * ndtri(share)
-    probabilities = ndtr([shift + ndtri(tail), shift + ndtri(1 - tail)])
-    low, high = np.quantile(defined, probabilities)
+    low, high = np.quantile(defined, bias_corrected_ranks(point, defined, confidence, units))
     return min(float(low), point), max(float(high), point)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from pytest_lossy.results.replicates import StoredReplicates
 from pytest_lossy.tasks.base import FloatArray
@@ -68,7 +67,10 @@ def retention_curve(
 
 
 def isotonic(retention: FloatArray) -> FloatArray:
-    """Least-squares fit that never rises from mild to severe (pool adjacent violators), row by row.
+    """Least-squares fit that never rises from mild to severe, row by row.
+
+    By the min-max formula over the means of all runs of levels (Robertson, Wright & Dykstra 1988, section 1.4), which
+    many rows share; equal to pooling adjacent violators, up to rounding.
 
     Args:
         retention: (..., L), mild to severe; NaN entries take no part and stay NaN.
@@ -77,9 +79,13 @@ def isotonic(retention: FloatArray) -> FloatArray:
         (..., L).
     """
     rows = retention.reshape(-1, retention.shape[-1])
-    fitted = np.full_like(rows, np.nan)
-    for row, out in zip(rows, fitted, strict=True):
-        known = np.isfinite(row)
-        if known.any():
-            out[known] = isotonic_regression(row[known], increasing=False).x
-    return fitted.reshape(retention.shape)
+    known = np.isfinite(rows)
+    values, counts = np.where(known, rows, 0.0), known.astype(np.float64)
+    fitted = np.full(rows.shape, np.inf)
+    for first in range(rows.shape[1]):
+        # Means of the runs from `first` to every later level; the best of those that reach a level; the worst such best.
+        sums, number = np.cumsum(values[:, first:], axis=1), np.cumsum(counts[:, first:], axis=1)
+        means = np.divide(sums, number, out=np.full(sums.shape, -np.inf), where=number > 0)
+        best = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        np.minimum(fitted[:, first:], best, out=fitted[:, first:])
+    return np.where(known, fitted, np.nan).reshape(retention.shape)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pytest_lossy.analysis.bootstrap import Reduce
+from pytest_lossy.analysis.bootstrap import Reduce, independent_units
 from pytest_lossy.tasks.base import Evidence, FloatArray
 
-__all__ = ["tagged_reduce"]
+__all__ = ["tag_units", "tagged_reduce"]
 
 
 def tagged_reduce(
@@ -44,3 +44,18 @@ def tagged_reduce(
         return result
 
     return whole
+
+
+def tag_units(groups: Sequence[str | None], tags: Sequence[Sequence[str]]) -> dict[str, int]:
+    """How many independent units have a sample that carries each tag.
+
+    Args:
+        groups: n groups, None for a sample of its own.
+        tags: n sequences of tags, or none at all.
+    """
+    units, _ = independent_units(groups)
+    members: dict[str, set[int]] = {}
+    for index, names in enumerate(tags):
+        for name in names:
+            members.setdefault(name, set()).add(int(units[index]))
+    return {name: len(members[name]) for name in sorted(members)}

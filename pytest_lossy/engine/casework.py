@@ -15,7 +15,7 @@ from typing import Literal
 
 from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
 from pytest_lossy.analysis.mixing import mix_replicates
-from pytest_lossy.analysis.slices import tagged_reduce
+from pytest_lossy.analysis.slices import tag_units, tagged_reduce
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
@@ -265,6 +265,7 @@ def _measure(case: Case, evidence: CaseEvidence, runtime: ModelRuntime, context:
         tagged_reduce(runtime.task.reduce, evidence.evidence, evidence.tags), evidence.groups, context.replicates
     )
     digest = samples_digest(evidence.ids, evidence.groups)
-    stored = StoredReplicates(found.point, found.replicates, found.units, digest)
+    carried = tag_units(evidence.groups, evidence.tags)
+    stored = StoredReplicates(found.point, found.replicates, found.units, digest, carried)
     context.store.save_replicates(case.slug, stored)
     return found

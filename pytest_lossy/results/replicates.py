@@ -1,7 +1,8 @@
 """Bootstrap replicates of one case on disk, so that curves, recoveries and comparisons of runs need no evidence again.
 
 Layout of the ``.npz``: ``metric`` (m,) names, ``point`` (m,) float64, ``replicates`` (k, B) float64 of the first k metrics,
-``units`` and ``samples``. Replicates of equal ``samples`` are paired: their weights depend on nothing else.
+``units``, ``samples``, and ``tag`` (t,) names with ``tag_units`` (t,). Replicates of equal ``samples`` are paired: their
+weights depend on nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ class StoredReplicates:
     units: int
     samples: str
     """Of the samples and their groups, in order; see :func:`samples_digest`."""
+    tag_units: Mapping[str, int] = field(default_factory=dict)
+    """User tag -> how many of the units have a sample that carries it."""
 
 
 def samples_digest(ids: Sequence[str], groups: Sequence[str | None]) -> str:
@@ -64,6 +67,8 @@ def save_replicates(path: Path, stored: StoredReplicates) -> None:
         "replicates": np.stack(drawn).astype(np.float64) if drawn else np.zeros((0, 0)),
         "units": np.array(stored.units, dtype=np.int64),
         "samples": np.array(stored.samples),
+        "tag": np.array(sorted(stored.tag_units), dtype=np.str_),
+        "tag_units": np.array([stored.tag_units[tag] for tag in sorted(stored.tag_units)], dtype=np.int64),
     }
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
@@ -88,6 +93,7 @@ def load_replicates(path: Path) -> StoredReplicates:
                 dict(zip(names, drawn, strict=False)),
                 int(arrays["units"]),
                 str(arrays["samples"]),
+                dict(zip(arrays["tag"].tolist(), arrays["tag_units"].tolist(), strict=True)),
             )
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read ({error.strerror or error}); run the tests again") from None

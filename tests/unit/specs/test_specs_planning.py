@@ -33,6 +33,7 @@ BASE = Settings(
     reference=None,
     report=ROOT / "lossy-report",
     replicates=1000,
+    tolerance=0.05,
     cache=None,
     cache_bytes=0,
     spill_bytes=0,
@@ -248,6 +249,14 @@ def test_flags_beat_ini_values_and_lists_are_split() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "share"), [("5%", 0.05), ("0.05", 0.05), (".5", 0.5), (" 7 % ", 0.07), ("2.5%", 0.025), ("99.9%", 0.999)]
+)
+def test_shares(text: str, share: float) -> None:
+    assert parsed({"tolerance": text}).tolerance == share
+    assert parsed({}, {"tolerance": text}).tolerance == share
+
+
+@pytest.mark.parametrize(
     ("text", "size"),
     [("0", 0), ("10", 10), ("1K", 1024), ("1.5MiB", 3 * 2**19), ("2gb", 2**31), (" 3 TiB ", 3 * 2**40)],
 )
@@ -269,6 +278,11 @@ def test_sizes(text: str, size: int) -> None:
         ({"samples": "0"}, "--lossy-samples: 0 is too small; write 1 or more"),
         ({"samples": "x"}, "--lossy-samples: 'x' is not a whole number"),
         ({"replicates": "99"}, "--lossy-replicates: 99 is too small; write 100 or more"),
+        ({"tolerance": "0%"}, "--lossy-tolerance: '0%' is no share above 0% and below 100%"),
+        ({"tolerance": "100%"}, "--lossy-tolerance: '100%' is no share"),
+        ({"tolerance": "1.5"}, "--lossy-tolerance: '1.5' is no share"),
+        ({"tolerance": "-5%"}, "write for example 5% or 0.05"),
+        ({"tolerance": "five"}, "--lossy-tolerance: 'five' is no share"),
         ({"spill": "lots"}, "--lossy-spill: 'lots' is not a size"),
         ({"spill": "-1"}, "is not a size"),
         ({"device": "gpu"}, "--lossy-device: unknown device 'gpu'"),
