@@ -41,8 +41,10 @@ _FLAG = re.compile(r"(--lossy-[a-z-]+(?:=\d+)?)")
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 _DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _INVISIBLE = re.compile(f"[{_CONTROLS}{_DIRECTIONS}]")
-_SHOWN = 25
+_SHOWN = 12
 """Missed gates in the open; the rest is folded, so that the plots stay within reach."""
+_FOLDED = 40
+"""Curves up to which the table of knees stands open."""
 
 _ORDER = (
     ("attention.html.j2", "attention", "Needs attention"),
@@ -113,6 +115,7 @@ def _environment() -> Environment:
         plot_height=svg.coordinate(HEIGHT),
         flags=_FLAG.split,
         shown=_SHOWN,
+        folded=_FOLDED,
         CLEAN=CLEAN,
     )
     return environment
