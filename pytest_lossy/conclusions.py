@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from pytest_lossy.analysis.curves import CurveData, complete_curve
+from pytest_lossy.analysis.rate_differences import add_rate_differences
+from pytest_lossy.analysis.recoveries import add_recoveries
 from pytest_lossy.analysis.requirements import Measured
+from pytest_lossy.analysis.resilience import add_resilience
 from pytest_lossy.errors import ResultsError
 from pytest_lossy.results.document import CaseRow, Curve, ModelInfo, ResultsDocument
 from pytest_lossy.results.replicates import StoredReplicates
@@ -46,9 +49,11 @@ class Evaluated:
 
     def replicates(self, row: CaseRow | None) -> StoredReplicates | None:
         """What a row measured, under every weighting; None where nothing is stored, or the file is damaged."""
-        if row is None:
-            return None
-        slug = f"{row.model}@{row.id.rpartition('::')[2]}"
+        return None if row is None else self.measured(row.model, row.id.rpartition("::")[2])
+
+    def measured(self, model: str, case: str) -> StoredReplicates | None:
+        """The same of a case by its model and name, whether or not it has a row."""
+        slug = f"{model}@{case}"
         if slug not in self._loaded:
             try:
                 self._loaded[slug] = self._store.load_replicates(slug)
@@ -66,7 +71,10 @@ def conclude(document: ResultsDocument, store: RunStore, thresholds: Thresholds)
         thresholds: the gates of the run.
     """
     run = Evaluated(document, store)
-    return document.model_copy(update={"curves": [_completed(curve, run) for curve in document.curves]})
+    document = document.model_copy(update={"curves": [_completed(curve, run) for curve in document.curves]})
+    document = add_recoveries(document, run.measured)
+    document = add_resilience(document, run.replicates)
+    return add_rate_differences(document, run.replicates)
 
 
 def _completed(curve: Curve, run: Evaluated) -> Curve:
