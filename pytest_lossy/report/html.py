@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
@@ -17,12 +17,30 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pytest_lossy.analysis.budget import Budget
 from pytest_lossy.report import formatting, svg
+from pytest_lossy.report.budget_tables import (
+    budget_name,
+    budget_table,
+    change_text,
+    choice_name,
+    difference_text,
+    rate_rows,
+    tag_limits,
+)
 from pytest_lossy.report.curve_words import bytes_text, curve_notes, curve_sentence
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.knee_table import knee_rows, published_rows
 from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
 from pytest_lossy.report.plot import HEIGHT, WIDTH, Plot, metric_domain, plot_level, plot_rate
+from pytest_lossy.report.resilience_tables import (
+    CLAIM,
+    CLAIM_SOURCE,
+    area_text,
+    experiment_rows,
+    points_text,
+    resilience_tables,
+)
 from pytest_lossy.report.slice_ranking import rank_slices
 from pytest_lossy.report.tables import (
     HEAT_EDGES,
@@ -115,6 +133,14 @@ def _environment() -> Environment:
         plot_height=svg.coordinate(HEIGHT),
         flags=_FLAG.split,
         shown=_SHOWN,
+        area=area_text,
+        points=points_text,
+        difference=difference_text,
+        change=change_text,
+        budget_name=budget_name,
+        choice_name=choice_name,
+        claim=CLAIM,
+        claim_source=CLAIM_SOURCE,
         folded=_FOLDED,
         CLEAN=CLEAN,
     )
@@ -186,12 +212,15 @@ def _data_uri(content: bytes) -> Markup:
     return Markup(f"data:image/{kind};base64,{b64encode(content).decode('ascii')}")  # noqa: S704
 
 
-def render_html(document: ResultsDocument, pictures: Mapping[str, bytes] | None = None) -> str:
+def render_html(
+    document: ResultsDocument, pictures: Mapping[str, bytes] | None = None, budgets: Sequence[Budget] = ()
+) -> str:
     """Render the whole report as one HTML file; a pure function of its arguments.
 
     Args:
         document: everything but pixels.
         pictures: path as in ``GallerySample.pictures`` -> encoded picture; what is missing is left out of the page.
+        budgets: to choose levels under; round numbers within the run's rates where there are none.
     """
     lookup = Lookup(document)
     sections, knees = _sections(lookup), knee_rows(lookup)
@@ -219,6 +248,11 @@ def render_html(document: ResultsDocument, pictures: Mapping[str, bytes] | None 
             published=published_rows(lookup, knees),
             bytes=partial(bytes_text, lookup),
             percent=f"{document.run.confidence * 100:g}%",
+            resilience=resilience_tables(lookup),
+            experiments=experiment_rows(lookup),
+            budget=budget_table(lookup, budgets),
+            tag_limits=tag_limits(lookup),
+            rates=rate_rows(lookup),
             heats=heat_maps(lookup),
             shades=_shades(),
         )

@@ -7,11 +7,15 @@ neutralised: it cannot end a table cell, open a tag, mention a person, refer to 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from pytest_lossy.analysis.budget import Budget
 from pytest_lossy.report import formatting
+from pytest_lossy.report.budget_tables import budget_name, budget_table, choice_name
 from pytest_lossy.report.curve_words import bytes_text, knee_text, limit_text
 from pytest_lossy.report.headline import Problem, headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
+from pytest_lossy.report.resilience_tables import area_text, experiment_rows, points_text, resilience_tables
 from pytest_lossy.report.tables import error_groups
 from pytest_lossy.results.document import Curve, RecoverySummary, ResultsDocument, Verdict
 
@@ -23,6 +27,8 @@ LIMIT = 60_000
 _FOOTER_ROOM = 400
 _FAILURE_SHARE = 0.6
 _CURVE_SHARE = 0.7
+_RANKED = 10
+"""Models of a ranking; index.html has all of them."""
 _CLIP = 240
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -244,6 +250,66 @@ def _recovery_row(lookup: Lookup, entry: RecoverySummary) -> list[str]:
     ]
 
 
+def _resilience(budget: _Budget, lookup: Lookup) -> None:
+    """Experiments in full, and the head of every ranking."""
+    rows = [
+        [
+            escaped(f"{row.difference.experiment}, {row.difference.codec}", 120),
+            escaped(f"{row.difference.arm} minus {row.difference.against}", 120),
+            points_text(row.difference.over_level),
+            points_text(row.difference.over_log_bpp),
+            f"{row.difference.seeds:,}",
+            escaped(row.sentence),
+        ]
+        for row in experiment_rows(lookup)
+    ]
+    if rows:
+        header = [
+            "Experiment",
+            "Difference of retained area",
+            "Over the level, points",
+            "Over log bpp",
+            "Seeds",
+            "Reading",
+        ]
+        budget.table("### Controlled experiments", header, rows, budget.room // 5)
+    ranked = [
+        [
+            escaped(table.codec, 80),
+            f"{entry.row.rank:,}",
+            f"{escaped(entry.row.model, 80)} {escaped(entry.row.metric, 80)}",
+            area_text(entry.row.area.over_level),
+            area_text(entry.row.area.over_log_bpp),
+        ]
+        for table in resilience_tables(lookup)
+        if len(table.models) > 1
+        for entry in table.models[:_RANKED]
+    ]
+    if ranked:
+        header = ["Codec", "Rank", "Model, metric", "Retained area over the level", "Over log bpp"]
+        budget.table("### Resilience", header, ranked, budget.room // 5)
+
+
+def _budgets(budget: _Budget, lookup: Lookup, budgets: Sequence[Budget]) -> None:
+    found = budget_table(lookup, budgets)
+    if found is None:
+        return
+    rows = []
+    for row in found.rows:
+        cells = [f"{escaped(row.model, 80)} {escaped(row.metric, 80)}"]
+        for cell in row.cells:
+            if not cell:
+                cells.append(formatting.ABSENT)
+                continue
+            unsafe = ", beyond its limit" if cell[0].safe is False else ""
+            cells.append(
+                f"{escaped(choice_name(lookup, cell[0]), 80)}, {formatting.metric(cell[0].point.metric.value)}{unsafe}"
+            )
+        rows.append(cells)
+    header = ["Model, metric", *(f"At most {budget_name(entry)}" for entry in found.budgets)]
+    budget.table("### Best codec and level under a budget", header, rows, budget.room // 5)
+
+
 def _measurements(budget: _Budget, lookup: Lookup) -> None:
     curves = lookup.document.curves
     drawn = {curve.model for curve in curves}
@@ -265,8 +331,13 @@ def _measurements(budget: _Budget, lookup: Lookup) -> None:
         budget.table("### Cases without a curve", header, rest, budget.room)
 
 
-def render_markdown(document: ResultsDocument) -> str:
-    """Render the summary: outcome, what failed, then every curve, in at most :data:`LIMIT` characters."""
+def render_markdown(document: ResultsDocument, budgets: Sequence[Budget] = ()) -> str:
+    """Render the summary: outcome, what failed, then every curve, in at most :data:`LIMIT` characters.
+
+    Args:
+        document: everything but pixels.
+        budgets: to choose levels under; round numbers within the run's rates where there are none.
+    """
     lookup = Lookup(document)
     budget = _Budget(LIMIT - _FOOTER_ROOM)
     _opening(budget, lookup)
@@ -274,6 +345,8 @@ def render_markdown(document: ResultsDocument) -> str:
     # the change against a baseline belongs here once results hold one
     _knees(budget, lookup)
     _recovery(budget, lookup)
+    _resilience(budget, lookup)
+    _budgets(budget, lookup, budgets)
     _measurements(budget, lookup)
     if budget.left_out:
         budget.blocks.append(
