@@ -10,13 +10,20 @@ import pytest
 
 from pytest_lossy.collection import LossyFile, LossyItem, order_items
 from pytest_lossy.errors import ConfigurationError, ResultsError
+from pytest_lossy.planning import read_specs
 from pytest_lossy.progress import StatusLine
 from pytest_lossy.report.terminal import terminal_lines
 from pytest_lossy.run import Run
-from pytest_lossy.settings import SettingsError
+from pytest_lossy.scheduling.distribution import (
+    choose_workers,
+    distribution_problem,
+    make_scheduler,
+    prepare_workers,
+)
+from pytest_lossy.settings import SettingsError, parse_settings
 from pytest_lossy.specs.index import SPEC_SUFFIXES
 
-__all__ = ["LossyHooks", "activate"]
+__all__ = ["LossyHooks", "activate", "workers_of_auto"]
 
 
 def activate(config: pytest.Config) -> None:
@@ -25,6 +32,9 @@ def activate(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: exit 4, on the controller, before any worker starts.
     """
+    problem = distribution_problem(config)
+    if problem is not None:
+        raise pytest.UsageError(f"pytest-lossy cannot start:\n{problem}")
     without_paths = config.args_source is not pytest.Config.ArgsSource.ARGS
     named = _named_specs(config)
     try:
@@ -40,6 +50,16 @@ def activate(config: pytest.Config) -> None:
         known = {Path(argument).resolve() for argument in config.args}
         config.args += [str(spec.path) for spec in run.plan.specs if spec.path not in known]
     config.pluginmanager.register(LossyHooks(config, run, without_paths), "lossy-hooks")
+
+
+def workers_of_auto(config: pytest.Config) -> int | None:
+    """How many workers ``-n auto`` means; None where the configuration is wrong, which :func:`activate` will say."""
+    try:
+        settings = parse_settings(config)
+        specs = read_specs(settings, _named_specs(config), config.rootpath, required=False)
+    except (SettingsError, ConfigurationError):
+        return None
+    return choose_workers(settings, specs)
 
 
 def _named_specs(config: pytest.Config) -> list[Path]:
@@ -68,6 +88,19 @@ class LossyHooks:
         except ResultsError as error:
             raise pytest.UsageError(str(error)) from None
         self._status = StatusLine.start(self.config, self.run)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
+        """Called by xdist before it starts workers: choose the device that each will see."""
+        try:
+            prepare_workers(self.run, specs)
+        except ValueError as error:
+            raise pytest.UsageError(f"pytest-lossy cannot start:\n{error}") from None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Called by xdist before collection: bring our own scheduler."""
+        return make_scheduler(self.run, config, log)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -6,6 +6,7 @@ colour or break an ordinary run. With one, :mod:`pytest_lossy.hooks` brings the 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,14 @@ from pytest_lossy.options import add_options, is_active
 if TYPE_CHECKING:
     from pytest_lossy.fixtures import LossyCodec
 
-__all__ = ["lossy_codec", "lossy_level", "pytest_addoption", "pytest_configure", "pytest_generate_tests"]
+__all__ = [
+    "lossy_codec",
+    "lossy_level",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_generate_tests",
+    "pytest_xdist_auto_num_workers",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +49,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
         activate(config)
         register_narrowing(config)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Called by xdist for ``-n auto``, before pytest_configure; None leaves the answer to xdist."""
+    if not is_active(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    from pytest_lossy.hooks import workers_of_auto
+
+    return workers_of_auto(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

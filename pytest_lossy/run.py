@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from pytest_lossy.errors import ResultsError
 from pytest_lossy.planning import Plan, plan_cases, plan_run, read_specs
 from pytest_lossy.results.document import ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore
+from pytest_lossy.scheduling.devices import DEVICE_VARIABLE
 from pytest_lossy.settings import Settings, parse_settings
 from pytest_lossy.thresholds.rules import Thresholds
 
@@ -78,6 +80,8 @@ class Run:
         """Restore what the controller froze; the specs are read again, since they hold no results."""
         frozen = config.workerinput["lossy"]  # type: ignore[attr-defined]
         settings = Settings.deserialise(frozen["settings"])
+        if DEVICE_VARIABLE in os.environ:  # the controller chose, and shows this process no other device
+            settings = replace(settings, device=(os.environ[DEVICE_VARIABLE],))
         specs = read_specs(settings, [Path(path) for path in frozen["specs"]], config.rootpath, required=False)
         plan = Plan(tuple(specs), Thresholds.deserialise(frozen["thresholds"]), ())
         run = cls(
@@ -130,9 +134,10 @@ class Run:
 
     def is_case_id(self, node_id: str) -> bool:
         """Whether a node id is one of our cases."""
-        return self._case_of(node_id) is not None
+        return self.case_of(node_id) is not None
 
-    def _case_of(self, node_id: str) -> tuple[IndexedSpec, Case] | None:
+    def case_of(self, node_id: str) -> tuple[IndexedSpec, Case] | None:
+        """The case of a node id, with its spec; None for any other test."""
         parts = node_id.split("::")
         if len(parts) != 3:
             return None
@@ -217,7 +222,7 @@ class Run:
         # In the order of the specs, whatever order the cases ran in: equal runs leave equal files.
         order = {key: position for position, key in enumerate(self._cases())}
         planned = sorted(
-            ((node_id, *found) for node_id in self.planned if (found := self._case_of(node_id))),
+            ((node_id, *found) for node_id in self.planned if (found := self.case_of(node_id))),
             key=lambda entry: order[entry[2].model, entry[2].name],
         )
         if not planned:
