@@ -10,7 +10,7 @@ from typing import Any
 from pytest_lossy.codecs.base import Levels
 from pytest_lossy.specs.schema import MediaKind, Reference, Spec
 
-__all__ = ["CLEAN", "MIX", "Case", "CodecPlan", "IndexedSpec", "MediaKind", "Mix", "format_level"]
+__all__ = ["CLEAN", "KNEE", "MIX", "Case", "CodecPlan", "IndexedSpec", "MediaKind", "Mix", "format_level"]
 
 CLEAN = "clean"
 """Label and name of the case without a codec: the reference of every curve."""
@@ -18,6 +18,9 @@ CLEAN = "clean"
 
 MIX = "mix"
 """Label of the cases that judge a mix of levels."""
+
+KNEE = "knee"
+"""What thresholds.yaml calls the knee of a curve, where its rules name levels, and how the name of its case ends."""
 
 
 def format_level(level: float) -> str:
@@ -39,10 +42,14 @@ class Case:
     reference: Reference = "labels"
     mix: str | None = None
     """The name of a mix of levels, whose label is ``mix``."""
+    knee: bool = False
+    """Whether this case judges, or searches, the knee of the curve of its label; it has no level then."""
 
     @property
     def name(self) -> str:
         """The last part of the node id."""
+        if self.knee:
+            return f"{self.label}-{KNEE}"
         if self.mix is not None:
             return f"{MIX}-{self.mix}"
         if self.level is None:
@@ -92,6 +99,11 @@ class CodecPlan:
     levels: tuple[float, ...]
     grid: Levels
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The mildest and the most severe level: between them, a knee is searched."""
+        return self.levels[0], self.levels[-1]
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedSpec:
@@ -116,7 +128,15 @@ class IndexedSpec:
     def cases(self, plans: tuple[CodecPlan, ...] | None = None) -> list[Case]:
         """The clean case and then each level of ``plans`` (default: the spec's own)."""
         return [self.clean] + [
-            Case(self.name, self.spec.task, plan.label, plan.codec_name, plan.parameter, level, self.reference)
-            for plan in (self.plans if plans is None else plans)
-            for level in plan.levels
+            self.case(plan, level) for plan in (self.plans if plans is None else plans) for level in plan.levels
         ]
+
+    def case(self, plan: CodecPlan, level: float) -> Case:
+        """One level of a codec, listed or not."""
+        return Case(self.name, self.spec.task, plan.label, plan.codec_name, plan.parameter, level, self.reference)
+
+    def knee(self, plan: CodecPlan) -> Case:
+        """The case of the knee of a codec's curve."""
+        return Case(
+            self.name, self.spec.task, plan.label, plan.codec_name, plan.parameter, None, self.reference, knee=True
+        )

@@ -89,8 +89,8 @@ def search(evaluate: Callable[[tuple[float, ...]], Reading], scale: LevelScale) 
         scale: its ends are where the search begins and ends.
 
     Returns:
-        The levels in the order of their evaluation: at most ``log2(min(range, 100)) + 2`` for the knee of a falling curve, and
-        never more than 16.
+        The levels in the order of their evaluation: at most ``log2(min(range, 100)) + 2`` for the knee of a falling curve,
+        and never more than 16.
     """
     order = [scale.levels[0], scale.levels[-1]]
     while True:

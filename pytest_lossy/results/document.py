@@ -79,6 +79,9 @@ class CaseRow(Strict):
     level: Number
     mix: Annotated[str | None, Field(description="the mix of levels that the row judges, codec `mix`")] = None
     shares: Annotated[dict[str, FiniteFloat], Field(description="of a mix: case name -> share of the fleet")] = {}
+    knee: Annotated[
+        Knee | None, Field(description="what was found, in the row that judges a knee: it has a codec and no level")
+    ] = None
     reference: Reference = "labels"
     """``clean``: label-free; metrics are agreement with the model's own clean prediction, and there is no retention."""
     role: Literal["case", "reference", "probe"] = "case"

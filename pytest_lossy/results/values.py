@@ -53,12 +53,12 @@ class GateResult(Strict):
 
     metric: str
     """The metric's name; ``primary`` is resolved."""
-    bound: Literal["min", "max", "max_drop", "max_loss"]
+    bound: Literal["min", "max", "max_drop", "max_loss", "no_milder_than"]
     limit: FiniteFloat
-    quantity: Literal["value", "retention", "loss"]
-    """What was compared: ``max_drop`` compares the retention with ``1 - limit``."""
-    observed: Number
-    low: Number
+    quantity: Literal["value", "retention", "loss", "knee"]
+    """What was compared: ``max_drop`` compares the retention with ``1 - limit``, ``no_milder_than`` the knee's level."""
+    observed: Annotated[Number, Field(description="null where it is undefined, or a knee lies beyond the levels tried")]
+    low: Annotated[Number, Field(description="null where there is none, or a knee's end lies beyond the levels tried")]
     high: Number
     required: Annotated[FiniteFloat, Field(description="the limit in the units of `quantity`")]
     comparison: Literal[">=", "<="]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_lossy.cases import CLEAN, MIX
+from pytest_lossy.cases import CLEAN, KNEE, MIX
 from pytest_lossy.errors import ConfigurationError, Problem
 from pytest_lossy.registry import did_you_mean
 from pytest_lossy.specs.schema import Reference
@@ -18,6 +18,7 @@ from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
 from pytest_lossy.thresholds.mixes import read_mixes
 from pytest_lossy.thresholds.rules import (
     BOUNDS,
+    NO_MILDER_THAN,
     PRIMARY,
     Bound,
     Defaults,
@@ -117,7 +118,12 @@ class _RuleReader:
                 continue
             if codec == MIX:
                 for name, metrics in self.mapping(levels, codec_here, "mixes").items():
-                    if isinstance(name, str) and (name in self.mixes or is_glob(name)):
+                    if name == KNEE and KNEE not in self.mixes:
+                        where = (*codec_here, name)
+                        self.complain(
+                            where, "a mix is no curve and has no knee; gate the knee of a codec, below its label"
+                        )
+                    elif isinstance(name, str) and (name in self.mixes or is_glob(name)):
                         self.read_metrics(model, MIX, name, metrics, (*codec_here, name))
                     else:
                         hint = did_you_mean(str(name), self.mixes) if self.mixes else "add it below 'mix:' at the top"
@@ -142,15 +148,15 @@ class _RuleReader:
         here: Location,
         ranges: list[tuple[str, LevelRange, set[tuple[str, Bound, Reference]]]],
     ) -> None:
-        if level == "knee":
-            self.complain(here, "gates on the knee are not available in this version; gate levels instead")
+        if level == KNEE:
+            self.read_knee(model, codec, metrics, here)
             return
         pattern = level
         if isinstance(level, int | float) and not isinstance(level, bool):
             # As reports print it, unless that drops digits.
             pattern = f"{level:g}" if float(f"{level:g}") == level else str(level)
         if not isinstance(pattern, str) or not _valid_level(pattern):
-            self.complain(here, f"{level!r} is no level; write a number, a range such as '>=50', or '*'")
+            self.complain(here, f"{level!r} is no level; write a number, a range such as '>=50', '*', or 'knee'")
             return
         before = len(self.rules)
         self.read_metrics(model, codec, pattern, metrics, here)
@@ -165,9 +171,36 @@ class _RuleReader:
                 self.complain(here, f"range '{pattern}' overlaps '{other}' for {names}; make the two ranges disjoint")
         ranges.append((pattern, bounds, gated))
 
+    def read_knee(self, model: str, codec: str, bounds: Any, here: Location) -> None:
+        """``{no_milder_than: 20}``: a requirement on the place where retention leaves the tolerance, not on a metric."""
+        entries = dict(self.mapping(bounds, here, f"bounds ({NO_MILDER_THAN})"))
+        reference = entries.pop("reference", self.reference)
+        if reference != "labels":
+            where = (*here, "reference") if isinstance(bounds, dict) and "reference" in bounds else here
+            self.complain(
+                where,
+                "a knee is a place of retention, which label-free mode does not have; "
+                + ("gate levels there, or write 'reference: labels'" if reference == "clean" else "write labels"),
+            )
+            return
+        for bound, limit in entries.items():
+            bound_here = (*here, bound)
+            if bound != NO_MILDER_THAN:
+                hint = "gate metrics at levels" if bound in BOUNDS else did_you_mean(str(bound), [NO_MILDER_THAN])
+                self.complain(bound_here, f"unknown bound '{bound}' of a knee; {hint}")
+            elif isinstance(limit, bool) or not isinstance(limit, int | float):
+                self.complain(bound_here, f"{bound}: {limit!r} is no level; write a number such as 20")
+            else:
+                place = (self.source.path.as_posix(), self.source.line(bound_here))
+                self.rules.append(Rule(model, codec, KNEE, PRIMARY, NO_MILDER_THAN, float(limit), *place))
+
     def read_metrics(self, model: str, codec: str, level: str, metrics: Any, here: Location) -> None:
         for metric, bounds in self.mapping(metrics, here, "metrics").items():
             metric_here = (*here, metric)
+            if codec in (CLEAN, MIX) and metric in (KNEE, NO_MILDER_THAN):
+                what = "clean is no curve" if codec == CLEAN else "a mix is no curve"
+                self.complain(metric_here, f"{what} and has no knee; gate the knee of a codec, below its label")
+                continue
             known = {PRIMARY} if self.metrics is None else self.metrics
             if not isinstance(metric, str) or (self.metrics is not None and aggregate(metric) not in known):
                 self.complain(metric_here, f"unknown metric '{metric}'; {did_you_mean(str(metric), known)}")
@@ -244,16 +277,31 @@ def thresholds_json_schema() -> dict[str, Any]:
             "reference": {"enum": ["labels", "clean"], "description": "what the gate applies to; default: labels"},
         },
     }
+    schema["$defs"]["KneeBounds"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            NO_MILDER_THAN: {
+                "type": "number",
+                "description": "level of the codec at or beyond which the knee has to lie, whichever way the level runs",
+            },
+            "reference": {"const": "labels"},
+        },
+    }
     either = {"anyOf": [{"$ref": "#/$defs/Bounds"}, {"type": "array", "items": {"$ref": "#/$defs/Bounds"}}]}
     metrics = {"type": "object", "additionalProperties": either}
     schema["$defs"]["Bounds"] = bounds
     schema["properties"]["models"] = {
         "type": "object",
-        "description": "model name or glob -> codec label or glob -> level, range or * -> metric -> bounds",
+        "description": "model name or glob -> codec label or glob -> level, range, * or knee -> metric -> bounds",
         "additionalProperties": {
             "type": "object",
             "properties": {CLEAN: metrics},
-            "additionalProperties": {"type": "object", "additionalProperties": metrics},
+            "additionalProperties": {
+                "type": "object",
+                "properties": {KNEE: {"$ref": "#/$defs/KneeBounds"}},
+                "additionalProperties": metrics,
+            },
         },
     }
     schema["title"] = "pytest-lossy thresholds"

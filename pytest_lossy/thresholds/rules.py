@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_lossy.cases import CLEAN, MIX, Case, Mix
+from pytest_lossy.cases import CLEAN, KNEE, MIX, Case, Mix
 from pytest_lossy.errors import ConfigurationError, Problem
 from pytest_lossy.registry import did_you_mean
 from pytest_lossy.specs.schema import Reference
 
 __all__ = [
     "BOUNDS",
+    "NO_MILDER_THAN",
     "PRIMARY",
     "Bound",
     "Defaults",
@@ -29,8 +30,11 @@ __all__ = [
     "is_glob",
 ]
 
-Bound = Literal["min", "max", "max_drop", "max_loss"]
-BOUNDS: tuple[Bound, ...] = get_args(Bound)
+MetricBound = Literal["min", "max", "max_drop", "max_loss"]
+BOUNDS: tuple[MetricBound, ...] = get_args(MetricBound)
+Bound = Literal[MetricBound, "no_milder_than"]
+NO_MILDER_THAN: Bound = "no_milder_than"
+"""The bound on a knee: it lies at this level or a more severe one, whichever way the codec's level runs."""
 PRIMARY = "primary"
 """Stands for the primary metric of whatever task a rule meets."""
 
@@ -63,7 +67,7 @@ class Rule:
     model: str
     codec: str
     level: str
-    """``15``, ``>=50``, ``1*`` or ``*``; ``""`` for clean; the name of a mix, or a pattern of names."""
+    """``15``, ``>=50``, ``1*`` or ``*``; ``""`` for clean; ``knee``; the name of a mix, or a pattern of names."""
     metric: str
     bound: Bound
     limit: float
@@ -88,6 +92,8 @@ class Rule:
         if case.mix is not None:
             level = _name_rank(self.level, case.mix)
             return None if level is None else (*model, *codec, *level)
+        if case.knee or self.bound == NO_MILDER_THAN:  # `*` stands for levels, and a knee is none
+            return (*model, *codec, 0) if case.knee and self.level == KNEE else None
         if case.level is None:
             return (*model, *codec, 0)
         level = _level_rank(self.level, case.level)
@@ -234,7 +240,8 @@ class Thresholds:
         problems += conflicts.values()
         if problems:
             raise ConfigurationError(problems)
-        order = {bound: position for position, bound in enumerate(BOUNDS)}
+        order: dict[Bound, int] = {bound: position for position, bound in enumerate(get_args(MetricBound))}
+        order[NO_MILDER_THAN] = len(order)
         return [
             Gate(metric, bound, rule.limit, rule.file, rule.line)
             for (metric, bound), (_, rule) in sorted(

@@ -168,7 +168,7 @@ def test_codec_globs_need_no_such_codec(tmp_path: Path) -> None:
 def test_bad_levels(tmp_path: Path, level: str) -> None:
     message = refused(tmp_path, gate(level, "{miou: {min: 1}}"))
     assert message.startswith("thresholds.yaml:5: ")
-    assert "is no level; write a number, a range such as '>=50', or '*'" in message
+    assert "is no level; write a number, a range such as '>=50', '*', or 'knee'" in message
 
 
 @pytest.mark.parametrize(
@@ -186,11 +186,6 @@ def test_bad_levels(tmp_path: Path, level: str) -> None:
 def test_levels_are_numbers_however_written(tmp_path: Path, written: str, level: float) -> None:
     thresholds = read(tmp_path, gate(written, "{miou: {min: 0.4}}"))
     assert limits(thresholds, case(level=level)) == {"miou.min": 0.4}
-
-
-def test_the_knee_is_not_gated_in_this_version(tmp_path: Path) -> None:
-    message = refused(tmp_path, gate("knee", "{no_milder_than: 20}"))
-    assert message == ("thresholds.yaml:5: gates on the knee are not available in this version; gate levels instead")
 
 
 @pytest.mark.parametrize("bound", ["max_drop: 5%", "max_loss: 0.1"])
