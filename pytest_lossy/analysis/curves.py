@@ -18,7 +18,7 @@ from pytest_lossy.results.document import Curve, Estimate, Knee, Limit
 from pytest_lossy.results.replicates import StoredReplicates
 from pytest_lossy.tasks.base import FloatArray
 
-__all__ = ["CurveData", "complete_curve", "knee_finding", "limit_finding"]
+__all__ = ["CurveData", "complete_curve", "curve_retention", "knee_finding", "limit_finding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class CurveData:
 
 def complete_curve(curve: Curve, data: CurveData) -> Curve:
     """Add to a curve what its replicates say."""
-    retention = _retention(data)
+    retention = curve_retention(data)
     bands: dict[float, tuple[float | None, float | None, float | None]] = {}
     if retention is None:
         knee = Knee(
@@ -82,8 +82,8 @@ def complete_curve(curve: Curve, data: CurveData) -> Curve:
     )
 
 
-def _retention(data: CurveData) -> RetentionCurve | None:
-    """None in label-free mode, and where the clean metric is not distinguishable from 0."""
+def curve_retention(data: CurveData) -> RetentionCurve | None:
+    """The retention of a curve; None in label-free mode, and where the clean metric is not distinguishable from 0."""
     measured = [
         (entry.row.level, entry.stored, entry.row.bpp)
         for entry in data.levels
