@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_lossy.analysis.bootstrap import small_sample_quantile
+from pytest_lossy.analysis.bootstrap import bounded_share, small_sample_quantile
 from pytest_lossy.tasks.base import FloatArray
 
 __all__ = ["Band", "simultaneous_band"]
@@ -25,7 +25,9 @@ class Band:
         return self.high - self.low
 
 
-def simultaneous_band(point: FloatArray, replicates: FloatArray, *, confidence: float, units: int) -> Band:
+def simultaneous_band(
+    point: FloatArray, replicates: FloatArray, *, confidence: float, units: int, unseen: float
+) -> Band:
     """The studentised sup-t band: with ``confidence``, the true curve lies inside at all levels together.
 
     Each level's deviation is divided by its bootstrap standard error; the band's half width is the quantile of the largest
@@ -33,8 +35,9 @@ def simultaneous_band(point: FloatArray, replicates: FloatArray, *, confidence: 
     Plagborg-Moller 2019, algorithm 2). Paired replicates carry the levels' correlation, so the band is narrower than
     Bonferroni's. It is centred on the estimate less the bootstrap's bias, and widened to contain the estimate.
 
-    A level whose replicates do not vary takes no part in the largest ratio, and its band is its point: no sample of the
-    data shows a change, which is all that resampling can say.
+    A level whose replicates do not vary takes no part in the largest ratio. No sample shows a change there, which says
+    nothing about samples of a kind that the data do not hold: its band allows for the share of those that
+    :func:`~pytest_lossy.analysis.bootstrap.bounded_share` leaves, so that twelve unchanged samples are no certainty.
 
     Args:
         point: (L,), NaN where undefined.
@@ -43,6 +46,7 @@ def simultaneous_band(point: FloatArray, replicates: FloatArray, *, confidence: 
         confidence: of the whole band, such as 0.95.
         units: independent units behind the replicates; few of them widen the band
             (:func:`~pytest_lossy.analysis.bootstrap.small_sample_quantile`).
+        unseen: by how much the curve would move per share of units that lose all they can.
     """
     nothing = np.full(point.shape, np.nan)
     known = np.isfinite(replicates)
@@ -54,7 +58,7 @@ def simultaneous_band(point: FloatArray, replicates: FloatArray, *, confidence: 
     deviation = np.abs(drawn - centre)
     error = np.sqrt(np.nanmean(deviation**2, axis=0))
     varies = error > 1e-12 * np.maximum(1.0, np.abs(centre))
-    half = np.zeros(len(centre))
+    half = np.full(len(centre), unseen * bounded_share(units, confidence))
     if varies.any():
         ratios = deviation[:, varies] / error[varies]
         largest = np.max(np.where(np.isfinite(ratios), ratios, 0.0), axis=1)

@@ -15,6 +15,7 @@ __all__ = [
     "BOOTSTRAP_SEED",
     "bias_corrected",
     "bias_corrected_ranks",
+    "bounded_share",
     "independent_units",
     "replicate",
     "resample_weights",
@@ -90,6 +91,14 @@ def replicate(reduce: Reduce, chunks: Iterable[npt.NDArray[np.int64]]) -> dict[s
     """
     parts = [reduce(chunk.astype(np.float64)) for chunk in chunks]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def bounded_share(units: int, confidence: float) -> float:
+    """The upper bound of the share of a kind of unit of which n units show none.
+
+    It is ``1 - (1 - confidence) ** (1 / n)``, about 3 / n (the "rule of three", Hanley & Lippman-Hand 1983).
+    """
+    return float(1 - (1 - confidence) ** (1 / max(1, units)))
 
 
 def small_sample_quantile(normal: float, units: int | None) -> float:

@@ -69,7 +69,9 @@ def locate_knee(curve: RetentionCurve, *, tolerance: float, confidence: float) -
         confidence: of the band, and of the two-sided interval of the place.
     """
     line = 1 - tolerance
-    band = simultaneous_band(curve.point, curve.replicates, confidence=confidence, units=curve.units)
+    band = simultaneous_band(
+        curve.point, curve.replicates, confidence=confidence, units=curve.units, unseen=curve.unseen
+    )
     fit = isotonic(curve.point)
     crossing = float(crossings(fit[None], line)[0])
     if math.isnan(crossing):

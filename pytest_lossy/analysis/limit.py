@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from pytest_lossy.analysis.bootstrap import bias_corrected
+from pytest_lossy.analysis.bootstrap import bias_corrected, bounded_share
 from pytest_lossy.tasks.base import FloatArray
 
-__all__ = ["Bounded", "Requirement", "Step", "Walk", "bound_of", "bounded_share", "walk"]
+__all__ = ["Bounded", "Requirement", "Step", "Walk", "bound_of", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def bound_of(quantity: Bounded, *, at_least: bool, confidence: float) -> float |
     """The one-sided bias-corrected bound: lower where the quantity has to be at least something, else upper.
 
     Where no replicate differs from the estimate, resampling says nothing about units of a kind that the sample does not
-    hold. With ``confidence``, they are no more than ``1 - (1 - confidence) ** (1 / n)`` of all units, about 3 / n (the
-    "rule of three", Hanley & Lippman-Hand 1983), and the bound assumes that they lose all that they can.
+    hold; the bound assumes that they lose all that they can, and are as many as
+    :func:`~pytest_lossy.analysis.bootstrap.bounded_share` allows.
 
     Returns:
         None where there are no replicates, or fewer than half are defined.
@@ -85,11 +85,6 @@ def bound_of(quantity: Bounded, *, at_least: bool, confidence: float) -> float |
     if np.ptp(defined) <= 1e-12 * max(1.0, abs(quantity.point)):
         bound = quantity.point + (-1 if at_least else 1) * quantity.unseen * bounded_share(quantity.units, confidence)
     return bound
-
-
-def bounded_share(units: int, confidence: float) -> float:
-    """The upper bound of the share of a kind of unit of which n units show none."""
-    return float(1 - (1 - confidence) ** (1 / max(1, units)))
 
 
 def walk(steps: Sequence[Step], *, confidence: float) -> Walk:

@@ -27,6 +27,9 @@ class RetentionCurve:
     log_bpp: FloatArray
     """(L,) natural logarithm of the bits per pixel, NaN where unknown."""
     units: int
+    unseen: float = 1.0
+    """By how much retention would fall per share of units that lose all they can: 1 / clean of a score in [0, 1]; of an
+    error, which is taken to double there, 1."""
 
 
 def retention_curve(
@@ -62,8 +65,9 @@ def retention_curve(
             base = clean.replicates[metric][:, None]
             replicates = drawn / base if higher_is_better else base / drawn
         rates = np.log(np.array([np.nan if rate is None else rate for _, _, rate in kept], dtype=np.float64))
+    unseen = 1 / abs(reference) if higher_is_better else 1.0
     point, replicates = (np.where(np.isfinite(values), values, np.nan) for values in (point, replicates))
-    return RetentionCurve(tuple(level for level, _, _ in kept), point, replicates, rates, clean.units)
+    return RetentionCurve(tuple(level for level, _, _ in kept), point, replicates, rates, clean.units, unseen)
 
 
 def isotonic(retention: FloatArray) -> FloatArray:
