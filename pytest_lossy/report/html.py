@@ -190,14 +190,15 @@ def _sections(lookup: Lookup) -> list[_Section]:
 
 def _plotted(document: ResultsDocument) -> set[Verdict]:
     """Give the verdicts that some plot marks, for the key."""
-    return {point.verdict for curve in document.curves for point in curve.points}
+    return {point.verdict for curve in document.curves for point in curve.points if point.role == "case"}
 
 
 def _drawn(sections: list[_Section]) -> dict[str, bool]:
     """Say which parts some plot shows, for the key."""
     plots = [figure.level for section in sections for figure in section.figures]
     names = ("simultaneous", "fits", "tolerance", "knee", "limit", "gates", "shade")
-    return {name: any(getattr(plot, name) for plot in plots) for name in names}
+    found = {name: any(getattr(plot, name) for plot in plots) for name in names}
+    return found | {"probe": any(mark.probe for plot in plots for mark in plot.marks)}
 
 
 def _shades() -> list[str]:

@@ -61,6 +61,8 @@ class Mark:
     level: float
     value: float | None
     whisker: tuple[str, str] | None
+    probe: bool
+    """Measured by the search for the knee, and no case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ def _mark_text(lookup: Lookup, curve: Curve, point: CurvePoint) -> str:
         if lookup.label_free(curve.model)
         else f"retention {formatting.percent(value.retention)}",
         f"{formatting.bits_per_pixel(point.bpp)} bpp",
-        verdict_word(point.verdict),
+        "probe" if point.role == "probe" else verdict_word(point.verdict),
     ]
     if lookup.milder_than_source(curve.model, curve.codec, point.level):
         parts.append("milder than the source")
@@ -275,6 +277,7 @@ def _picture(
                 point.level,
                 point.metric.value,
                 whisker,
+                point.role == "probe",
             )
         )
         for gate in _gates(lookup, curve, point):
