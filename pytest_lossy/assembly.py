@@ -104,6 +104,7 @@ def assemble(
         codecs=_codecs(planned),
         cases=rows,
         curves=build_curves(rows),
+        gallery=[sample for _, _, case in planned for sample in store.read_gallery(case.slug)],
     )
 
 

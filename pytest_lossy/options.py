@@ -16,6 +16,7 @@ DEFAULT_REPLICATES = 1000
 DEFAULT_TOLERANCE = "5%"
 DEFAULT_SPILL = "2GiB"
 DEFAULT_CACHE_SIZE = "10GiB"
+DEFAULT_GALLERY = 3
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -62,6 +63,12 @@ def add_options(parser: pytest.Parser) -> None:
         help=f"the share of the clean metric that a model may lose before its knee (default: {DEFAULT_TOLERANCE})",
     )
     group.addoption(
+        "--lossy-gallery",
+        metavar="N",
+        help="samples that the report shows of the most severe and of the middle level of each curve, at most, and 15 N of "
+        f"the whole run; 0 for none (default: {DEFAULT_GALLERY})",
+    )
+    group.addoption(
         "--lossy-cache",
         metavar="DIR",
         help="where encoded media are kept between runs (default: the platform's cache folder)",
@@ -96,6 +103,7 @@ def add_options(parser: pytest.Parser) -> None:
         ("report", "default of --lossy-report"),
         ("replicates", "default of --lossy-replicates"),
         ("tolerance", "default of --lossy-tolerance"),
+        ("gallery", "default of --lossy-gallery"),
         ("cache", "default of --lossy-cache"),
         ("cache_size", "default of --lossy-cache-size"),
         ("spill", "default of --lossy-spill"),

@@ -53,6 +53,7 @@ class Run:
         self._specs = {spec.path: spec for spec in plan.specs}
         self._published: list[tuple[str, Path]] = []
         self._progress: Any = None
+        self._pictures: dict[str, int] | None = None
         self._cache: MediaCache | None = None
 
     @classmethod
@@ -166,7 +167,18 @@ class Run:
             strict=self.settings.strict,
             worker=self.worker,
             progress=self._progress.update,
+            pictures=self._picture_shares(),
         )
+
+    def _picture_shares(self) -> dict[str, int]:
+        """How many samples each case shows: every process knows all cases of the run, and comes to the same."""
+        from pytest_lossy.engine.picture_plan import plan_pictures
+
+        if self._pictures is None:
+            chosen = {tuple(node_id.split("::")[1:]) for node_id in self.planned}
+            cases = [case for key, (_, case) in self._cases().items() if key in chosen]
+            self._pictures = plan_pictures(cases, self.settings.gallery)
+        return self._pictures
 
     def runtime_options(self) -> RuntimeOptions:
         """How this process loads models."""

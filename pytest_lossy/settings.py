@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.options import (
     DEFAULT_CACHE_SIZE,
+    DEFAULT_GALLERY,
     DEFAULT_REPLICATES,
     DEFAULT_REPORT,
     DEFAULT_SPECS,
@@ -68,6 +69,8 @@ class Settings:
     replicates: int
     tolerance: float
     """Share of the clean metric that the knee allows to lose, in (0, 1)."""
+    gallery: int
+    """Samples shown of a case, at most."""
     cache: Path | None
     """Where encoded media are kept; None for nowhere."""
     cache_bytes: int
@@ -119,6 +122,7 @@ def parse_settings(config: pytest.Config) -> Settings:
         report=reader.path("report", DEFAULT_REPORT),
         replicates=reader.whole("replicates", DEFAULT_REPLICATES, minimum=100) or DEFAULT_REPLICATES,
         tolerance=reader.share("tolerance", DEFAULT_TOLERANCE),
+        gallery=reader.whole("gallery", DEFAULT_GALLERY, minimum=0) or 0,
         cache=reader.cache(),
         cache_bytes=reader.size("cache_size", DEFAULT_CACHE_SIZE),
         spill_bytes=reader.size("spill", DEFAULT_SPILL),

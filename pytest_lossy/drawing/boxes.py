@@ -10,10 +10,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from pytest_lossy.drawing.canvas import Canvas, UInt8Array, plain_text
-from pytest_lossy.drawing.lines import Status, box, line_swatch, tag
+from pytest_lossy.drawing.lines import Status, box, line_swatch, tags
 
-__all__ = ["BoxMark", "draw_boxes", "status_key"]
+__all__ = ["SHADES", "BoxMark", "draw_boxes", "status_key"]
 
+SHADES = (30, 58, 86, 114, 142)
+"""Dark, so that lines and text stand out."""
 _SHOWN = 40
 """More boxes would hide the picture."""
 
@@ -36,6 +38,7 @@ def draw_boxes(image: UInt8Array, marks: Sequence[BoxMark]) -> UInt8Array:
         marks: the most important last; of many the last :data:`_SHOWN` are drawn.
     """
     canvas = Canvas(image)
+    canvas.sketch(SHADES)
     picture = Image.fromarray(canvas.pixels)
     draw = ImageDraw.Draw(picture)
     across, down = canvas.scale
@@ -43,8 +46,13 @@ def draw_boxes(image: UInt8Array, marks: Sequence[BoxMark]) -> UInt8Array:
     corners = [_inside(mark.corners * [across, down, across, down], canvas) for mark in shown]
     for mark, place in zip(shown, corners, strict=True):
         box(draw, place, mark.status)
-    for mark, place in zip(shown, corners, strict=True):
-        tag(draw, (place[0], place[1]), plain_text(mark.text, 18), mark.status)
+    tags(
+        picture,
+        [
+            ((float(place[0]), float(place[1])), plain_text(mark.text, 18), mark.status)
+            for mark, place in zip(shown, corners, strict=True)
+        ],
+    )
     canvas.pixels = np.array(picture)
     canvas.add_key(status_key([mark.status for mark in marks]))
     return canvas.finished()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 __all__ = [
     "INK",
@@ -18,6 +18,7 @@ __all__ = [
     "Colour",
     "font",
     "hatch",
+    "middle_frame",
     "plain_text",
     "resized",
     "stippled",
@@ -36,6 +37,13 @@ TEXT_SIZE = 11
 PAPER: Colour = (24, 27, 31)
 INK: Colour = (240, 240, 240)
 _LINE = 15
+_SOFTNESS = 3
+
+
+def middle_frame(image: UInt8Array) -> UInt8Array:
+    """A still as it is, (H, W, 3), and of a clip (T, H, W, 3) its middle frame."""
+    frame: UInt8Array = image[len(image) // 2] if image.ndim == 4 else image
+    return frame
 
 
 @cache
@@ -70,10 +78,14 @@ def hatch(height: int, width: int, period: int = 6) -> tuple[BoolArray, BoolArra
     return phase == 0, phase == 1
 
 
-def stippled(height: int, width: int, period: int = 5) -> tuple[BoolArray, BoolArray]:
+def stippled(height: int, width: int, period: int = 8) -> tuple[BoolArray, BoolArray]:
     """Dots, (height, width): where they are light, and where their dark edges are."""
-    row, column = np.arange(height)[:, None] % period, np.arange(width)[None, :] % period
-    return (row == 1) & (column == 1), (row <= 1) & (column <= 1) & ~((row == 1) & (column == 1))
+    row = np.arange(height)[:, None]
+    # Every other row is shifted by half: dots in line would read as lines.
+    column = (np.arange(width)[None, :] + (row // period % 2) * period // 2) % period
+    row = row % period
+    light = (row < 2) & (column < 2)
+    return light, (row < 3) & (column < 3) & ~light
 
 
 class Canvas:
@@ -84,7 +96,7 @@ class Canvas:
     """
 
     def __init__(self, image: UInt8Array) -> None:
-        frame = image[len(image) // 2] if image.ndim == 4 else image
+        frame = middle_frame(image)
         self.source_height, self.source_width = frame.shape[:2]
         longest = max(frame.shape[:2])
         factor = SIDE / longest if longest > SIDE else float(SIDE // longest)
@@ -107,6 +119,15 @@ class Canvas:
     def fitted(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A map of the source, (H, W, ...), at the canvas's size."""
         return resized(array, self.height, self.width)
+
+    def sketch(self, shades: Sequence[int]) -> None:
+        """Leave a few greys of the picture, smoothed: enough to see where things are, and small when encoded."""
+        grey = Image.fromarray(self.pixels).convert("L").filter(ImageFilter.BoxBlur(_SOFTNESS))
+        values = np.array(grey)
+        # Equal parts of the picture for each grey: night and fog look like something, too.
+        edges = np.quantile(values, np.linspace(0, 1, len(shades) + 1)[1:-1])
+        toned = np.array(shades, dtype=np.uint8)[np.searchsorted(edges, values, side="right")]
+        self.pixels = np.repeat(toned[..., None], 3, axis=2)
 
     def mark(self, where: BoolArray, pattern: tuple[BoolArray, BoolArray]) -> None:
         """Draw a pattern where (height, width) says so."""

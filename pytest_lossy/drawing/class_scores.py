@@ -1,4 +1,4 @@
-"""The classes that score highest, on a strip below the picture, with the correct one marked."""
+"""The classes that score highest, with the correct one marked, beside a small picture."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw
 
-from pytest_lossy.drawing.canvas import INK, Canvas, UInt8Array, font, plain_text, text_width
+from pytest_lossy.drawing.canvas import INK, PAPER, UInt8Array, font, middle_frame, plain_text, text_width
 from pytest_lossy.drawing.palette import FALSE, FOUND
 
 __all__ = ["draw_class_scores"]
@@ -15,50 +16,60 @@ __all__ = ["draw_class_scores"]
 _ROWS = 5
 _ROW = 16
 _BAR = 60
+_PICTURE = _ROWS * _ROW
+_WIDTH = 288
 
 
 def draw_class_scores(
-    image: UInt8Array, probabilities: npt.NDArray[np.floating] | None, label: int, names: Sequence[str]
+    image: UInt8Array, probabilities: npt.NDArray[np.floating], label: int, names: Sequence[str]
 ) -> UInt8Array:
-    """List the top classes below a picture.
+    """List the top classes beside a picture.
 
     Args:
         image: (H, W, 3), or a clip, of which the middle frame is shown.
-        probabilities: (C,), 0..1; None to write the label alone.
+        probabilities: (C,), 0..1.
         label: the correct class.
         names: C class names, or none, and then classes are numbers.
 
     Returns:
-        The picture with one line per class: a triangle where it is the correct one, its place, a bar, its probability and
-        its name. A correct class beyond the fifth takes the last line.
+        The picture and one line per class: a triangle where it is the correct one, a bar, its probability, its place where
+        it is none of the first five, and its name. A correct class beyond the fifth takes the last line.
     """
-    canvas = Canvas(image)
-    if probabilities is None:
-        draw = canvas.add_strip(_ROW + 4)
-        draw.text((4, 3), f"labelled {_name(label, names)}", fill=INK, font=font())
-        return canvas.finished()
+    whole = Image.new("RGB", (_WIDTH, _PICTURE + 6), PAPER)
+    left = _place_picture(whole, middle_frame(image)) + 5
+    draw = ImageDraw.Draw(whole)
     values = np.asarray(probabilities, dtype=np.float64)
-    order = np.argsort(-values, kind="stable")
-    place_of = {int(index): place for place, index in enumerate(order.tolist())}
-    rows = [int(index) for index in order[:_ROWS]]
-    if label not in rows and label in place_of:
+    order = np.argsort(-values, kind="stable").tolist()
+    rows = order[:_ROWS]
+    if label not in rows and label in order:
         rows[-1] = label
-    draw = canvas.add_strip(len(rows) * _ROW + 4)
+    bar = left + 12
     for line, index in enumerate(rows):
-        top = 2 + line * _ROW
+        top = 3 + line * _ROW
         correct = index == label
         if correct:
-            draw.polygon([(4, top + 3), (4, top + 12), (11, top + 7.5)], fill=FOUND)
+            draw.polygon([(left, top + 3), (left, top + 12), (left + 7, top + 7.5)], fill=FOUND)
         share = min(max(float(values[index]), 0.0), 1.0)
-        draw.rectangle([16, top + 3, 16 + _BAR, top + 12], outline=(110, 115, 120))
+        draw.rectangle([bar, top + 3, bar + _BAR, top + 12], outline=(110, 115, 120))
         if share > 0:
-            draw.rectangle([16, top + 3, 16 + max(1, round(share * _BAR)), top + 12], fill=FOUND if correct else FALSE)
-        figure = f"{share:.2f}"
-        draw.text((16 + _BAR + 5, top + 1), figure, fill=INK, font=font())
-        place = f"{place_of[index] + 1}. " if place_of[index] >= _ROWS else ""
-        draw.text((16 + _BAR + 11 + text_width("0.00"), top + 1), place + _name(index, names), fill=INK, font=font())
-    return canvas.finished()
+            draw.rectangle(
+                [bar, top + 3, bar + max(1, round(share * _BAR)), top + 12], fill=FOUND if correct else FALSE
+            )
+        draw.text((bar + _BAR + 5, top + 1), f"{share:.2f}", fill=INK, font=font())
+        place = f"{order.index(index) + 1}. " if line == _ROWS - 1 and index != order[line] else ""
+        draw.text((bar + _BAR + 11 + text_width("0.00"), top + 1), place + _name(index, names), fill=INK, font=font())
+    return np.array(whole)
+
+
+def _place_picture(whole: Image.Image, frame: UInt8Array) -> int:
+    """Put a picture at the left, no larger than the lines; where it ends."""
+    shown = Image.fromarray(np.ascontiguousarray(frame))
+    factor = _PICTURE / max(shown.size)
+    size = tuple(max(1, round(side * factor)) for side in shown.size)
+    shown = shown.resize((size[0], size[1]), Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST)
+    whole.paste(shown, (3, 3))
+    return 3 + shown.width
 
 
 def _name(index: int, names: Sequence[str]) -> str:
-    return plain_text(names[index]) if 0 <= index < len(names) else f"class {index}"
+    return plain_text(names[index], 20) if 0 <= index < len(names) else f"class {index}"

@@ -13,7 +13,8 @@ __all__ = ["depth_range", "draw_depth_map"]
 
 OFF = 1.25
 """Ratio beyond which a pixel is dotted: the field's first threshold."""
-_BAR = 60
+_BANDS = 16
+_BAR = 64
 _ENDS = (2, 98)
 """Percentiles of the known depth that the colours span."""
 
@@ -49,8 +50,9 @@ def draw_depth_map(
     known = np.isfinite(fitted) & (fitted > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (np.log(np.where(known, fitted, low)) - np.log(low)) / (np.log(high) - np.log(low))
-    scale = value_scale()[::-1]
-    canvas.pixels = scale[np.rint(np.clip(share, 0, 1) * 255).astype(np.intp)]
+    # Bands, not a gradient: their edges read as contours, and the picture is small when encoded.
+    scale = value_scale()[:: -(256 // _BANDS)][:_BANDS]
+    canvas.pixels = scale[np.minimum(np.clip(share, 0, 1) * _BANDS, _BANDS - 1).astype(np.intp)]
     canvas.pixels[~known] = 90
     canvas.mark(~known, hatch(canvas.height, canvas.width))
     note = ""
@@ -72,7 +74,7 @@ def _add_scale(canvas: Canvas, scale: UInt8Array, low: float, high: float, note:
     below = bool(note) and needed + 12 + text_width(note) > canvas.strip_width
     draw = canvas.add_strip(34 if below else 19)
     draw.text((4, 3), near, fill=INK, font=font())
-    bar = np.broadcast_to(scale[np.linspace(0, 255, _BAR).astype(np.intp)], (10, _BAR, 3)).astype(np.uint8)
+    bar = np.broadcast_to(scale[np.arange(_BAR) * _BANDS // _BAR], (10, _BAR, 3)).astype(np.uint8)
     draw._image.paste(Image.fromarray(bar), (start, 5))
     draw.text((start + _BAR + 5, 3), far, fill=INK, font=font())
     if note:

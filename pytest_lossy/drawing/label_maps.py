@@ -12,7 +12,8 @@ from pytest_lossy.drawing.palette import class_colours
 
 __all__ = ["draw_label_map"]
 
-_OPACITY = 0.6
+_OPACITY = 0.8
+_SHADES = (70, 190)
 _NAMED = 6
 """Classes in the key: those with the most pixels."""
 
@@ -24,7 +25,7 @@ def draw_label_map(
     names: Sequence[str],
     ignored: int = 255,
 ) -> UInt8Array:
-    """Blend class colours with a grey picture.
+    """Blend class colours with the light and shade of a picture.
 
     Args:
         image: (H, W, 3).
@@ -41,11 +42,12 @@ def draw_label_map(
     true = np.asarray(truth).astype(np.int64)
     colours = class_colours(len(names))
     fitted = canvas.fitted(shown).astype(np.int64)
-    grey = canvas.pixels.mean(axis=2, keepdims=True)
+    canvas.sketch(_SHADES)
+    grey = canvas.pixels
     coloured = (fitted >= 0) & (fitted < len(names)) & (fitted != ignored)
     paint = colours[np.where(coloured, fitted, 0)]
     blended = (1 - _OPACITY) * grey + _OPACITY * paint
-    canvas.pixels = np.rint(np.where(coloured[..., None], blended, np.repeat(grey, 3, axis=2))).astype(np.uint8)
+    canvas.pixels = np.rint(np.where(coloured[..., None], blended, grey)).astype(np.uint8)
     counted = true != ignored
     wrong = counted & (shown != true)
     pattern = hatch(canvas.height, canvas.width)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from pytest_lossy.drawing.canvas import PAPER, Colour, font, text_width
 from pytest_lossy.drawing.palette import FALSE, FOUND, MISSED, TRUTH
 
-__all__ = ["COLOURS", "Status", "box", "line_swatch", "path", "tag"]
+__all__ = ["COLOURS", "Status", "box", "line_swatch", "path", "tags"]
 
 Status = Literal["found", "false", "missed", "truth"]
 """What a reported object is: right, wrong, not reported, or the label itself."""
@@ -21,6 +21,8 @@ Status = Literal["found", "false", "missed", "truth"]
 COLOURS: dict[Status, Colour] = {"found": FOUND, "false": FALSE, "missed": MISSED, "truth": TRUTH}
 _PATTERNS: dict[Status, tuple[int, int]] = {"found": (1, 0), "false": (6, 4), "missed": (2, 3), "truth": (1, 0)}
 """Pixels drawn and left out along a line."""
+_TAG = 13
+"""Pixels of a tag's height."""
 
 
 def path(
@@ -45,13 +47,24 @@ def box(draw: ImageDraw.ImageDraw, corners: npt.NDArray[np.float64], status: Sta
     path(draw, [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], status)
 
 
-def tag(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, status: Status) -> None:
-    """Write ``text`` on a dark tag above ``place``, moved into the picture where it would leave it."""
-    width, height = draw.im.size
-    x = max(0, min(round(place[0]), width - text_width(text) - 4))
-    y = max(0, min(round(place[1]) - 13, height - 13))
-    draw.rectangle([x, y, x + text_width(text) + 3, y + 12], fill=PAPER)
-    draw.text((x + 2, y), text, fill=COLOURS[status], font=font())
+def tags(picture: Image.Image, wanted: Sequence[tuple[tuple[float, float], str, Status]]) -> None:
+    """Write texts on dark tags above their places, moved into the picture where they would leave it.
+
+    Args:
+        picture: to be drawn on.
+        wanted: place, text and status, the most important last; what would cover a more important tag is left out.
+    """
+    draw = ImageDraw.Draw(picture)
+    taken: list[tuple[int, int, int, int]] = []
+    for (across, down), text, status in reversed(wanted):
+        wide = text_width(text) + 4
+        x = max(0, min(round(across), picture.width - wide))
+        y = max(0, min(round(down) - _TAG, picture.height - _TAG))
+        if any(x < right and left < x + wide and y < bottom and top < y + _TAG for left, top, right, bottom in taken):
+            continue
+        taken.append((x, y, x + wide, y + _TAG))
+        draw.rectangle([x, y, x + wide - 1, y + _TAG - 1], fill=PAPER)
+        draw.text((x + 2, y), text, fill=COLOURS[status], font=font())
 
 
 def line_swatch(status: Status) -> npt.NDArray[np.uint8]:

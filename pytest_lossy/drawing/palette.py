@@ -50,6 +50,8 @@ _VISION = {
 _STEPS = 11
 _LIGHTNESS = (0.42, 0.92)
 """Neither black nor white: the picture's own light and shade must stay visible under a colour."""
+_CHROMA = 0.24
+_NORMAL = 0.6
 
 
 def _linear(colours: npt.NDArray[np.number]) -> FloatArray:
@@ -83,7 +85,9 @@ def _ordered_colours(count: int) -> UInt8Array:
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = to_oklab(candidates)
     candidates = candidates[(lab[:, 0] >= _LIGHTNESS[0]) & (lab[:, 0] <= _LIGHTNESS[1])]
-    seen = [to_oklab(seen_by(candidates, vision)) for vision in _VISION]
+    candidates = candidates[np.linalg.norm(to_oklab(candidates)[:, 1:], axis=1) <= _CHROMA]
+    # Normal eyes are offered wider gaps: they see more differences, and most readers have them.
+    seen = [to_oklab(seen_by(candidates, vision)) * (_NORMAL if vision == "normal" else 1.0) for vision in _VISION]
     # The first is the bluest: a fixed place to start from.
     chosen = [int(np.argmin(seen[0][:, 2]))]
     nearest = np.full(len(candidates), np.inf)
@@ -92,7 +96,8 @@ def _ordered_colours(count: int) -> UInt8Array:
             nearest = np.minimum(nearest, np.linalg.norm(points - points[chosen[-1]], axis=1))
         # Rounded, so that the last bit of a cube root cannot change which colour comes next.
         chosen.append(int(np.argmax(np.round(nearest, 6))))
-    return candidates[chosen].astype(np.uint8)
+    colours: UInt8Array = candidates[chosen].astype(np.uint8)
+    return colours
 
 
 def class_colours(count: int) -> UInt8Array:
@@ -101,8 +106,9 @@ def class_colours(count: int) -> UInt8Array:
     The colours of the first classes do not depend on how many there are.
     """
     # Rounded up, so that data sets of similar size share the computation.
-    known: UInt8Array = _ordered_colours(64 if count <= 64 else 1000)
-    return known[np.arange(count) % len(known)]
+    known = _ordered_colours(64 if count <= 64 else 1000)
+    colours: UInt8Array = known[np.arange(count) % len(known)]
+    return colours
 
 
 @cache

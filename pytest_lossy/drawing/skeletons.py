@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from pytest_lossy.drawing.boxes import status_key
+from pytest_lossy.drawing.boxes import SHADES, status_key
 from pytest_lossy.drawing.canvas import Canvas, Colour, UInt8Array, plain_text
-from pytest_lossy.drawing.lines import Status, path, tag
+from pytest_lossy.drawing.lines import Status, path, tags
 from pytest_lossy.drawing.palette import FALSE, FOUND
 
 __all__ = ["PersonMark", "draw_people", "limbs_of"]
@@ -68,9 +68,11 @@ def draw_people(image: UInt8Array, people: Sequence[PersonMark], keypoints: Sequ
         keypoints: k names.
     """
     canvas = Canvas(image)
+    canvas.sketch(SHADES)
     picture = Image.fromarray(canvas.pixels)
     draw = ImageDraw.Draw(picture)
     limbs = limbs_of(keypoints)
+    names: list[tuple[tuple[float, float], str, Status]] = []
     for person in people[-_SHOWN:]:
         # Far outside points would make lines of endless length.
         reach = 4.0 * max(canvas.width, canvas.height)
@@ -83,7 +85,8 @@ def draw_people(image: UInt8Array, people: Sequence[PersonMark], keypoints: Sequ
         if person.text and person.visible.any():
             # Above the head: a name over the body would hide it.
             x, y = points[person.visible].min(axis=0)
-            tag(draw, (float(x), float(y) - 2), plain_text(person.text, 18), person.status)
+            names.append(((float(x), float(y) - 2), plain_text(person.text, 18), person.status))
+    tags(picture, names)
     canvas.pixels = np.array(picture)
     canvas.add_key(status_key([person.status for person in people]))
     return canvas.finished()

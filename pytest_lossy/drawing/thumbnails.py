@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["amplified_difference", "busiest_window", "encode"]
+__all__ = ["amplified_difference", "busiest_window", "encode_drawings", "encode_pixels"]
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -17,14 +17,24 @@ _GAINS = (32, 16, 8, 4, 2)
 _COVERED = 99.0
 """Percentile of the differences that must stay below white."""
 _STEP = 8
+_DRAWING_STEPS = ((48, 1), (24, 1), (32, 2), (16, 4))
+"""Colours, and how many times smaller."""
 
 
 def amplified_difference(source: UInt8Array, compressed: UInt8Array) -> tuple[UInt8Array, int]:
-    """Absolute difference of two pictures, black where they are equal, and the power of two that it was multiplied by."""
-    difference = np.abs(source.astype(np.int16) - compressed.astype(np.int16))
+    """Largest absolute difference of the three channels, as grey, and the power of two that it was multiplied by.
+
+    Args:
+        source: (H, W, 3).
+        compressed: (H, W, 3).
+
+    Returns:
+        (H, W, 3), black where the pictures are equal, white from 255 / gain on; gain.
+    """
+    difference = np.abs(source.astype(np.int16) - compressed.astype(np.int16)).max(axis=2, keepdims=True)
     most = float(np.percentile(difference, _COVERED))
     gain = next((gain for gain in _GAINS if most * gain <= 255), 1)
-    return np.minimum(difference * gain, 255).astype(np.uint8), gain
+    return np.repeat(np.minimum(difference * gain, 255).astype(np.uint8), 3, axis=2), gain
 
 
 def busiest_window(source: UInt8Array, compressed: UInt8Array, width: int, height: int) -> tuple[int, int, int, int]:
@@ -54,16 +64,32 @@ def busiest_window(source: UInt8Array, compressed: UInt8Array, width: int, heigh
     return int(left[0, column]), int(top[row, 0]), width, height
 
 
-def encode(picture: UInt8Array, qualities: Sequence[int], limit: int) -> bytes:
-    """A WebP file: of the first quality that stays within ``limit`` bytes, else of the last."""
-    content = b""
-    for quality in qualities:
-        stream = io.BytesIO()
-        Image.fromarray(picture).save(stream, "WEBP", quality=quality, method=4)
-        content = stream.getvalue()
-        if len(content) <= limit:
+def encode_pixels(picture: UInt8Array, quality: int) -> bytes:
+    """A lossy WebP file."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "WEBP", quality=quality, method=4)
+    return stream.getvalue()
+
+
+def encode_drawings(pictures: Sequence[UInt8Array], limit: int) -> list[bytes]:
+    """Lossless WebP files of drawings in a few colours, as many as fit ``limit`` bytes together, else half as large."""
+    encoded: list[bytes] = []
+    for colours, shrink in _DRAWING_STEPS:
+        encoded = [_encode_drawing(picture, colours, shrink) for picture in pictures]
+        if sum(map(len, encoded)) <= limit:
             break
-    return content
+    return encoded
+
+
+def _encode_drawing(picture: UInt8Array, colours: int, shrink: int) -> bytes:
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if shrink > 1:
+        image = image.reduce(shrink)
+    # Lossless: what is wrong is drawn in thin lines and patterns, which a lossy file would blur at twice the size.
+    reduced = image.quantize(colours, dither=Image.Dither.NONE).convert("RGB")
+    stream = io.BytesIO()
+    reduced.save(stream, "WEBP", lossless=True, quality=50, method=4)
+    return stream.getvalue()
 
 
 def _starts(length: int, part: int) -> npt.NDArray[np.intp]:

@@ -10,7 +10,7 @@ import math
 import operator
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
@@ -19,6 +19,7 @@ from pytest_lossy.analysis.slices import tag_units, tagged_reduce
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.engine.gallery import GalleryOfCase, show_samples
 from pytest_lossy.engine.measured_row import bits_per_pixel, identity, measured_row
 from pytest_lossy.engine.runtime import ModelRuntime
 from pytest_lossy.errors import LossyError
@@ -53,6 +54,8 @@ class CaseContext:
     strict: bool
     worker: str | None = None
     progress: ProgressOfCase | None = None
+    pictures: Mapping[str, int] = field(default_factory=dict)
+    """Slug -> how many samples the case shows, at most; cases that show none are not in it."""
 
 
 def run_case(
@@ -82,7 +85,7 @@ def run_case(
         measured = _measure(case, evidence, runtime, context)
         clean = _clean(runtime, context, evidence)
     metrics = _compared(case, measured, None if case.is_clean else clean, runtime, context)
-    return measured_row(
+    row = measured_row(
         node_id,
         case,
         evidence,
@@ -93,6 +96,20 @@ def run_case(
         fingerprint=codec.fingerprint() if codec else None,
         worker=context.worker,
     )
+    count = context.pictures.get(case.slug, 0)
+    if codec is None or not count:
+        return row
+    note = _show_samples(GalleryOfCase(node_id, case, codec, evidence), runtime, context, count)
+    return row.model_copy(update={"notes": [*row.notes, note]}) if note else row
+
+
+def _show_samples(measured: GalleryOfCase, runtime: ModelRuntime, context: CaseContext, count: int) -> str:
+    """Store pictures of a measured case; what went wrong, empty where nothing did."""
+    try:
+        clean = context.store.load_evidence(runtime.spec.clean.slug)
+    except LossyError as error:
+        return f"no pictures of samples: {error}"
+    return show_samples(measured, clean, runtime, context.store, count)
 
 
 def _run_mix(

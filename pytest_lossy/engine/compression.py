@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_lossy.codecs.base import Codec, Encoded, Media, UInt8Array, decode_lifted, encode_lifted
-from pytest_lossy.engine.media_cache import MediaCache
+from pytest_lossy.engine.media_cache import EncodedMedia
 from pytest_lossy.engine.sources import LoadedSample
 from pytest_lossy.errors import CodecError, LossyError
 from pytest_lossy.results.evidence import SampleCost
@@ -17,7 +17,7 @@ __all__ = ["compress", "squared_error"]
 
 
 def compress(
-    loaded: LoadedSample, codec: Codec | None, level: float | None, cache: MediaCache | None = None
+    loaded: LoadedSample, codec: Codec | None, level: float | None, cache: EncodedMedia | None = None
 ) -> tuple[UInt8Array, SampleCost]:
     """Encode and decode one sample.
 
@@ -62,7 +62,7 @@ def compress(
     )
 
 
-def _encode(loaded: LoadedSample, codec: Codec, level: float, cache: MediaCache | None) -> Sequence[Encoded]:
+def _encode(loaded: LoadedSample, codec: Codec, level: float, cache: EncodedMedia | None) -> Sequence[Encoded]:
     media, fps = loaded.sample.media, loaded.sample.context.get("fps")
 
     def make() -> tuple[Encoded, ...]:

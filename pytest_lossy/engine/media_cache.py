@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_lossy.codecs.base import Codec, Encoded
 from pytest_lossy.engine.cache_entries import (
@@ -34,6 +34,7 @@ from pytest_lossy.engine.cache_folder import CacheFolder, ForeignFolderError
 __all__ = [
     "DEFAULT_LIMIT_BYTES",
     "CacheStatistics",
+    "EncodedMedia",
     "MediaCache",
     "merge_statistics",
     "worth_caching",
@@ -68,6 +69,15 @@ class CacheStatistics:
     bytes_evicted: int = 0
     disabled: str | None = None
     """Why nothing is stored any more, or None."""
+
+
+class EncodedMedia(Protocol):
+    """Where encoded media may come from."""
+
+    def get_or_make(
+        self, codec: Codec, digest: str, level: float, fps: float | None, make: Callable[[], Sequence[Encoded]]
+    ) -> Sequence[Encoded]:
+        """What ``make`` returns, from wherever it is to be had."""
 
 
 class MediaCache:
@@ -120,6 +130,20 @@ class MediaCache:
         made = make()
         self.put(key, made)
         return made
+
+    def uncounted(self) -> EncodedMedia:
+        """The same entries for what is no part of a run's work: nothing is stored, and the statistics do not move."""
+        return _Uncounted(self)
+
+    def peek(self, codec: Codec, digest: str, level: float, fps: float | None) -> tuple[Encoded, ...] | None:
+        """The media of an entry, uncounted; None wherever they cannot be had."""
+        if self._refused or self.limit_bytes <= 0 or not worth_caching(codec) or not self._usable():
+            return None
+        name = entry_key(codec, digest, level, fps, fingerprint=self._fingerprint(codec)).name
+        try:
+            return unpack_entry(read_entry_file(self._files.entry(name))[0], name)[1]
+        except (DamagedEntryError, OSError):
+            return None
 
     def get(self, key: EntryKey) -> tuple[Encoded, ...] | None:
         """The media of an entry; None where it is absent, damaged (then it is removed) or unreadable."""
@@ -224,6 +248,19 @@ class MediaCache:
         with self._lock:
             for name, value in more.items():
                 setattr(self._statistics, name, getattr(self._statistics, name) + value)
+
+
+class _Uncounted:
+    """See :meth:`MediaCache.uncounted`."""
+
+    def __init__(self, cache: MediaCache) -> None:
+        self._cache = cache
+
+    def get_or_make(
+        self, codec: Codec, digest: str, level: float, fps: float | None, make: Callable[[], Sequence[Encoded]]
+    ) -> Sequence[Encoded]:
+        found = self._cache.peek(codec, digest, level, fps)
+        return make() if found is None else found
 
 
 def worth_caching(codec: Codec) -> bool:

@@ -32,7 +32,7 @@ from pytest_lossy.tasks.agreement import CleanPrediction
 from pytest_lossy.tasks.base import Evidence, Task
 from pytest_lossy.usercode import explain_exception
 
-__all__ = ["Pipeline"]
+__all__ = ["Observation", "Pipeline"]
 
 Progress = Callable[[int, int], None]
 """Called with samples done and samples in all."""
@@ -53,6 +53,20 @@ class _Scored:
     evidence: Evidence
     cost: SampleCost
     source: SourceInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One sample, or one frame of it, looked at again: what went into the model and what it said."""
+
+    source: UInt8Array
+    """(H, W, 3); of a clip that is scored as a whole its labelled or middle frame."""
+    compressed: UInt8Array
+    """The same after the codec."""
+    clean: Prediction
+    """On the source."""
+    prediction: Prediction
+    target: Any
 
 
 class Pipeline:
@@ -129,6 +143,43 @@ class Pipeline:
                 "source_quality": quality_counts(sources),
             },
         )
+
+    def observe(self, places: Sequence[tuple[int, int]], codec: Codec, level: float | None) -> list[Observation]:
+        """Look at single samples again, for pictures: batches are not those of :meth:`evaluate`, and no number comes of it.
+
+        Args:
+            places: which of the evaluated samples, and which of its scored frames (0 for a whole medium).
+            codec: of the case.
+            level: of the codec.
+
+        Raises:
+            LossyError: a sample, the codec or the model failed.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="lossy-look", initializer=_one_torch_thread) as pool:
+            return pool.submit(self._observe, places, codec, level).result()
+
+    def _observe(self, places: Sequence[tuple[int, int]], codec: Codec, level: float | None) -> list[Observation]:
+        loaded = [self._sources.load(self._indices[sample]) for sample, _ in places]
+        cache = None if self._cache is None else self._cache.uncounted()
+        media = [compress(one, codec, level, cache)[0] for one in loaded]
+        views = []
+        for one, (_, number) in zip(loaded, places, strict=True):
+            whole = view_of(one.sample, self._task, labelled=self._references is None)
+            views.append(View(one.sample, (whole.scored[number],), (whole.scored[number],)))
+        clean = self._predict(views, [view.sample.media for view in views])
+        found = self._predict(views, media)
+        return [
+            Observation(
+                source=view.still(view.sample.media),
+                compressed=view.still(medium),
+                clean=before[view.scored[0]],
+                prediction=after[view.scored[0]],
+                target=view.target(view.scored[0])
+                if self._references is None
+                else CleanPrediction(before[view.scored[0]], view.video()),
+            )
+            for view, medium, before, after in zip(views, media, clean, found, strict=True)
+        ]
 
     def _batch(self, indices: Sequence[int], codec: Codec | None, level: float | None) -> list[_Scored]:
         loaded = [self._sources.load(index) for index in indices]

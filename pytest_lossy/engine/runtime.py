@@ -24,7 +24,7 @@ from pytest_lossy.models.base import Model
 from pytest_lossy.models.registry import build_model, missing_files
 from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
 from pytest_lossy.results.rows import unloaded_info
-from pytest_lossy.tasks.base import Task
+from pytest_lossy.tasks.base import FloatArray, Task
 from pytest_lossy.tasks.registry import build_task
 from pytest_lossy.usercode import explain_exception
 
@@ -78,6 +78,8 @@ class ModelRuntime:
         )
         self.clean: Replicates | None = None
         """Bootstrap replicates of the clean case, kept for the other cases of this model."""
+        self.clean_by_sample: FloatArray | None = None
+        """The primary metric of each sample alone in the clean case, kept likewise."""
         self._torch_threads = torch.get_num_threads()
 
     @classmethod
@@ -128,7 +130,7 @@ class ModelRuntime:
     def close(self) -> None:
         """Free the model."""
         self.model.close()
-        self.clean = None
+        self.clean = self.clean_by_sample = None
         torch.set_num_threads(self._torch_threads)
 
     def info(self) -> ModelInfo:

@@ -59,6 +59,18 @@ class View:
             return Window(predictions[None])
         return Window(predictions[frame], predictions.get(frame - 1), predictions.get(frame + 1))
 
+    def still(self, media: UInt8Array) -> UInt8Array:
+        """What a picture shows of this sample's media: the still, the only scored frame, the labelled or the middle one."""
+        if media.ndim == 3:
+            return media
+        for frame in (self.scored[0], self.sample.frame):
+            if frame is not None:
+                break
+        else:
+            frame = len(media) // 2
+        chosen: UInt8Array = media[frame]
+        return chosen
+
     def target(self, frame: Frame) -> Any:
         """The label of what is scored."""
         if frame is None or self.sample.frame is not None:

@@ -13,8 +13,13 @@ from pytest_lossy.errors import ResultsError
 __all__ = ["read_json", "write_atomically", "write_json"]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data``, so that a reader or a crash sees the old file or the new one.
+
+    Args:
+        path: of the file; its folder is made.
+        data: the content.
+        durable: wait until the disk has it; pictures may be lost with the power.
 
     Raises:
         ResultsError: the disk is full, read-only or gone.
@@ -27,7 +32,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         temporary.chmod(0o644)  # mkstemp makes it private; results are read by other users' tools
         temporary.replace(path)
     except OSError as error:

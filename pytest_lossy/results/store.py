@@ -7,6 +7,7 @@
       .run/              the run in progress; replaces what is below when it ends
         rows/<slug>.json  evidence/<slug>.npz  models/<name>.json
         references/<slug>.json  a clean case that no item asked for
+        samples/<slug>.json  what the pictures in gallery/ show
         replicates/<slug>.npz  bootstrap replicates of a case that has a row
         progress/<worker>  how far each process is
         cache/<worker>.json  what each process read from the cache of encoded media
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +32,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from pytest_lossy.errors import ResultsError
-from pytest_lossy.results.document import CaseRow, ModelInfo
+from pytest_lossy.results.document import CaseRow, GallerySample, ModelInfo
 from pytest_lossy.results.evidence import CaseEvidence, load_evidence, save_evidence
 from pytest_lossy.results.files import read_json, write_atomically, write_json
 from pytest_lossy.results.replicates import StoredReplicates, load_replicates, save_replicates
@@ -60,6 +61,7 @@ class RunStore:
     def start(self, slug: str) -> None:
         """Note that an item began. A row of an earlier attempt (a rerun of a failed test) no longer counts."""
         self._path("rows", slug, ".json").unlink(missing_ok=True)
+        self._path("samples", slug, ".json").unlink(missing_ok=True)
         self._mark("started", slug)
 
     def was_started(self, slug: str) -> bool:
@@ -87,6 +89,27 @@ class RunStore:
             return CaseRow.model_validate(read_json(path))
         except ValidationError as error:
             raise ResultsError(f"{path}: is damaged ({error.error_count()} problems); run again") from None
+
+    # Pictures
+
+    def write_picture(self, name: str, content: bytes) -> str:
+        """Store a picture; its path relative to ``results.json``."""
+        write_atomically(self.folder / "gallery" / name, content, durable=False)
+        return f"gallery/{name}"
+
+    def write_gallery(self, slug: str, samples: Sequence[GallerySample]) -> None:
+        """Store what a case's pictures show, after the pictures themselves."""
+        write_json(self._path("samples", slug, ".json"), [sample.model_dump(mode="json") for sample in samples])
+
+    def read_gallery(self, slug: str) -> list[GallerySample]:
+        """What a case's pictures show; none where it has none, or where the file is damaged."""
+        path = self._path("samples", slug, ".json")
+        if not path.exists():
+            return []
+        try:
+            return [GallerySample.model_validate(sample) for sample in read_json(path)]
+        except (ResultsError, ValidationError, TypeError):
+            return []
 
     # The cache of encoded media
 

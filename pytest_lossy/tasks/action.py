@@ -141,11 +141,12 @@ class ActionTask:
         """The first class of a clip and its scores; ``video``, which no prediction knows, is for the caller to add."""
         return {"label": best_class(prediction), "scores": self._averaged(prediction)}
 
-    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
-        """A frame of the clip over its most probable classes, the correct one marked."""
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array | None:
+        """A frame of the clip over its most probable classes, the correct one marked; the label alone is no picture."""
+        if prediction is None:
+            return None
         label = target["label"] if isinstance(target, Mapping) else target
-        shares = None if prediction is None else class_probabilities(prediction)
-        return draw_class_scores(image, shares, int(label), self.classes)
+        return draw_class_scores(image, class_probabilities(prediction), int(label), self.classes)
 
     def _averaged(self, prediction: Any) -> npt.NDArray[Any]:
         """What is averaged over the clips of a video, (C,), a copy."""

@@ -55,8 +55,8 @@ class Task(Protocol):
       prediction for the frame itself shows and misses;
     - ``reference_cuts``: other confidences at which label-free mode may cut, each an argument of ``as_target``;
     - ``draw(image, prediction, target) -> (H', W', 3) uint8``: what a person must see of one prediction on the still
-      ``image``, of whatever size; the target alone where ``prediction`` is None. The report's gallery shows only pixels
-      of a task without it.
+      ``image``, of whatever size; where ``prediction`` is None the target alone, or None if predictions show it already.
+      Of a task without it the report's gallery shows pixels alone.
     """
 
     @property
@@ -99,9 +99,9 @@ def task_notes(task: Task, evidence: Sequence[Evidence]) -> Sequence[str]:
 
 
 def task_drawing(task: Any, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array | None:
-    """A task's ``draw``; None where it has no such method."""
+    """A task's ``draw``; None where it has no such method, or nothing to draw."""
     draw = getattr(task, "draw", None)
     if draw is None:
         return None
-    drawn: UInt8Array = draw(image, prediction, target)
+    drawn: UInt8Array | None = draw(image, prediction, target)
     return drawn

@@ -127,9 +127,11 @@ class ClassificationTask:
         """The first class of a prediction is its label."""
         return best_class(prediction)
 
-    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array:
-        """The picture over its most probable classes, the correct one marked."""
-        shares = None if prediction is None else class_probabilities(prediction, self.options.scores)
+    def draw(self, image: UInt8Array, prediction: Any, target: Any) -> UInt8Array | None:
+        """The picture over its most probable classes, the correct one marked; the label alone is no picture."""
+        if prediction is None:
+            return None
+        shares = class_probabilities(prediction, self.options.scores)
         return draw_class_scores(image, shares, int(target), self.classes)
 
 

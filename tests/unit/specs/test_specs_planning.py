@@ -34,6 +34,7 @@ BASE = Settings(
     report=ROOT / "lossy-report",
     replicates=1000,
     tolerance=0.05,
+    gallery=3,
     cache=None,
     cache_bytes=0,
     spill_bytes=0,
