@@ -34,15 +34,16 @@ class ProgressWriter:
     def __init__(self, folder: Path, worker: str) -> None:
         self._path, self._last = folder / worker, 0.0
 
-    def update(self, case: Case, done: int, total: int) -> None:
-        """Called from the evaluating thread whenever a batch is done."""
+    def update(self, case: Case, done: int, total: int, purpose: str = "") -> None:
+        """Called from the evaluating thread whenever a batch is done; ``purpose`` is what needs the case, if not itself."""
         now = time.monotonic()
         if now - self._last < _WRITE_SECONDS:
             return
         self._last = now
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(f"{case.model}::{case.name} {done}/{total}", encoding="utf-8")
+            name = f"{purpose}: {case.name}" if purpose else case.name
+            self._path.write_text(f"{case.model}::{name} {done}/{total}", encoding="utf-8")
         except OSError:
             return  # progress is a courtesy: a full disk is reported by whoever writes results
 

@@ -25,10 +25,10 @@ def failure_text(row: CaseRow, *, strict: bool) -> str:
     header = ("gate", "required", "measured", "interval", "verdict", "line")
     table = [
         (
-            f"{gate.metric}.{gate.bound}",
+            f"{_subject(gate)}.{gate.bound}",
             f"{gate.quantity} {gate.comparison} {gate.required:.4g}",
-            _number(gate.observed),
-            f"{_number(gate.low)} .. {_number(gate.high)}",
+            _number(gate, gate.observed),
+            f"{_number(gate, gate.low)} .. {_number(gate, gate.high)}",
             gate.verdict,
             f"{gate.file}:{gate.line}",
         )
@@ -37,17 +37,22 @@ def failure_text(row: CaseRow, *, strict: bool) -> str:
     widths = [max(len(entry[column]) for entry in (header, *table)) for column in range(len(header))]
     for entry in (header, *table):
         lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(entry, widths, strict=True)).rstrip())
-    lines += [f"  {gate.metric}.{gate.bound}: {gate.reason}" for gate in row.gates if gate.reason]
+    lines += [f"  {_subject(gate)}.{gate.bound}: {gate.reason}" for gate in row.gates if gate.reason]
+    if row.knee is not None:
+        lines.append(f"  {row.knee.explanation} {row.samples} samples")
     if row.bpp is not None:
         psnr = f", {row.psnr:.1f} dB PSNR" if row.psnr is not None else ""
         lines.append(f"  at {row.bpp:.3g} bits per pixel{psnr}, {row.samples} samples")
     if all(gate.verdict == "inconclusive" for gate in missed):
         why = "--lossy-strict fails it" if strict else "decided by the point estimate"
-        lines.append(f"  the interval straddles the gate; {why}")
+        what = "nothing shows on which side of the gate it lies" if first.reason else "the interval straddles the gate"
+        lines.append(f"  {what}; {why}" if row.knee is not None else f"  the interval straddles the gate; {why}")
     return "\n".join(lines)
 
 
 def _sentence(gate: GateResult) -> str:
+    if gate.quantity == "knee":
+        return _knee_sentence(gate)
     relation = "<" if gate.comparison == ">=" else ">"
     if gate.observed is None:
         return f"{gate.quantity} of {gate.metric} is undefined"
@@ -58,5 +63,18 @@ def _sentence(gate: GateResult) -> str:
     return f"{gate.metric} {gate.quantity} {gate.observed:.4g} {relation} {gate.required:.4g}"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _knee_sentence(gate: GateResult) -> str:
+    place = f"the knee of {gate.metric}" + ("" if gate.observed is None else f" at {gate.observed:.4g}")
+    if gate.observed is None and gate.verdict == "failed":
+        return f"{place} is milder than every level tried, and than {gate.required:g}"
+    if gate.observed is None or gate.met:
+        return f"{place} is not shown to be no milder than {gate.required:g}"
+    return f"{place} is milder than {gate.required:g}"
+
+
+def _subject(gate: GateResult) -> str:
+    return "knee" if gate.quantity == "knee" else gate.metric
+
+
+def _number(gate: GateResult, value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}" if gate.quantity == "knee" else f"{value:.4f}"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pytest_lossy.results.document import GateResult, MetricValue
+from pytest_lossy.results.document import Estimate, GateResult, MetricValue
 
 __all__ = [
     "ABSENT",
@@ -21,6 +21,7 @@ __all__ = [
     "gate_observed",
     "gate_requirement",
     "interval",
+    "knee_level",
     "level",
     "metric",
     "moment",
@@ -160,14 +161,26 @@ def quantity(value: MetricValue) -> str:
     return with_interval(value.value, value.low, value.high)
 
 
+def knee_level(place: Estimate, name: str = "") -> str:
+    """Print where a knee lies, ``q17.3 [14.9, 20.1]``; an end beyond the levels tried is ``beyond``."""
+    return f"{name}{position(place.value)} {_knee_ends(place)}".rstrip()
+
+
+def _knee_ends(place: Estimate) -> str:
+    ends = ["beyond" if end is None else position(end) for end in (place.low, place.high)]
+    return "" if place.low is None and place.high is None else f"[{ends[0]}, {ends[1]}]"
+
+
 def _gate_form(gate: GateResult) -> Formatter:
-    return percent if gate.quantity == "retention" else metric
+    return {"retention": percent, "knee": position}.get(gate.quantity, metric)
 
 
 def gate_requirement(gate: GateResult, *, ascii_only: bool = False) -> str:
     """Print what a gate asks for in the units it compares, ``miou retention ≥ 98.0%``."""
     sign = gate.comparison if ascii_only else {">=": "≥", "<=": "≤"}[gate.comparison]
     subject = gate.metric if gate.quantity == "value" else f"{gate.metric} {gate.quantity}"
+    if gate.quantity == "knee":
+        subject = f"knee of {gate.metric}"
     return f"{subject} {sign} {_gate_form(gate)(gate.required)}"
 
 
@@ -179,4 +192,9 @@ def gate_limit(gate: GateResult) -> str:
 
 def gate_observed(gate: GateResult) -> str:
     """Print what was measured, in the same units as :func:`gate_requirement`."""
+    if gate.quantity == "knee":
+        place = Estimate(value=gate.observed, low=gate.low, high=gate.high)
+        if gate.observed is None and (gate.met or gate.verdict == "failed"):
+            return f"beyond the levels tried {_knee_ends(place)}".rstrip()
+        return knee_level(place)
     return with_interval(gate.observed, gate.low, gate.high, _gate_form(gate))

@@ -92,7 +92,7 @@ def _what_failed(lookup: Lookup, most: int) -> list[str]:
         word = "crashed" if verdict == "crashed" else "error" if verdict == "error" else "failed"
         if verdict in ("inconclusive", "ungated"):
             word += f" ({verdict})"
-        ordered = sorted(cases, key=lambda case: lookup.severity(case.codec, case.level or 0.0))
+        ordered = sorted(cases, key=lookup.turn)
         names = [lookup.case_level(case) for case in ordered]
         where = "" if codec == CLEAN else f" at {_listed(names)}"
         lines.append(f"{model}, {codec}: {word}{where}")

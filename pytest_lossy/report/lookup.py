@@ -209,8 +209,32 @@ class Lookup:
         return f"{self.parameter(codec)}{formatting.level(level)}"
 
     def case_level(self, case: CaseRow) -> str:
-        """Give the level of a row, ``q15``; ``clean``, or the name of a mix."""
+        """Give the level of a row, ``q15``; ``clean``, ``knee``, or the name of a mix."""
+        if self.is_knee(case):
+            return "knee"
         return case.mix if case.mix is not None else self.level_name(case.codec, case.level)
+
+    @staticmethod
+    def is_knee(case: CaseRow) -> bool:
+        """Say whether a row judges the knee of a curve; an error may have kept it from finding one."""
+        return case.level is None and case.codec not in (CLEAN, MIX)
+
+    def knee_text(self, case: CaseRow) -> str:
+        """Give the knee that a row found, ``q17.3 [14.9, 20.1]``, or why there is none in two or three words."""
+        knee = case.knee
+        if knee is None:
+            return formatting.ABSENT
+        if knee.position is not None:
+            return formatting.knee_level(knee.position.level, self.parameter(case.codec))
+        return {"not_resolved": "not resolved", "beyond_range": "beyond the levels tried"}.get(knee.status, "undefined")
+
+    def turn(self, case: CaseRow) -> tuple[bool, float]:
+        """Sort the rows of one curve: mild to severe, then its knee."""
+        return case.level is None, self.severity(case.codec, case.level or 0.0)
+
+    def role_text(self, case: CaseRow) -> str:
+        """Say what a row is that is no case of the run, ``reference`` or ``probe``; empty for a case."""
+        return "" if case.role == "case" else case.role
 
     def case_name(self, case: CaseRow) -> str:
         """Give the short name of a row within its model, ``jpeg q15``."""
@@ -226,6 +250,10 @@ class Lookup:
         words = ["pytest", f"--lossy-codec={codec}"]
         if case.reference == "clean" or "--lossy-reference" in self.document.run.command:
             words.append(f"--lossy-reference={case.reference}")
+        if case.role == "probe" and case.level is not None:
+            words.append(f"--lossy-level={case.codec}:{formatting.level(case.level)}")
+        elif self.is_knee(case):
+            words += [flag for flag in ("--lossy-knee",) if flag in self.document.run.command.split()]
         if self.document.run.samples_limit is not None:
             words.append(f"--lossy-samples={self.document.run.samples_limit}")
         return shlex.join([*words, case.id])
@@ -239,7 +267,7 @@ class Lookup:
         """
         if gate.quantity == "value":
             return gate.required
-        if clean is None or clean.value is None:
+        if gate.quantity == "knee" or clean is None or clean.value is None:
             return None
         better = self.higher_is_better(model, gate.metric)
         if gate.quantity == "loss":

@@ -9,6 +9,7 @@ from pytest_lossy.report import formatting
 from pytest_lossy.report.curve_words import curve_sentence
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
+from pytest_lossy.report.recovery_tables import points, recovery_text, recovery_view
 from pytest_lossy.report.tables import error_groups
 from pytest_lossy.results.document import CaseRow, ResultsDocument, Verdict
 
@@ -101,12 +102,15 @@ def _head(metric: str, *, label_free: bool) -> dict[str, str]:
 def _row(lookup: Lookup, case: CaseRow) -> dict[str, str]:
     value = case.metrics.get(case.primary)
     kept = value.retention if value else None
+    place, _, spread = lookup.knee_text(case).partition(" [")
+    spread = f"[{spread}" if spread and case.knee is not None else ""
     changed = formatting.metric(value.loss if value else None)
-    word = verdict_word(case.verdict) + (" (reference)" if case.role == "reference" else "")
+    role = lookup.role_text(case)
+    word = verdict_word(case.verdict) + (f" ({role})" if role else "")
     return {
         "level": _clipped(_plain(lookup.case_level(case)), 24),
-        "value": _plain(formatting.metric(value.value if value else None)),
-        "interval": _plain(formatting.interval(value.low, value.high)) if value else "",
+        "value": _plain(formatting.metric(value.value if value else None) if case.knee is None else place),
+        "interval": _plain(formatting.interval(value.low, value.high)) if value else spread,
         "retention": ""
         if case.codec == CLEAN
         else _plain(changed if lookup.label_free(case.model) else formatting.percent(kept)),
@@ -124,7 +128,7 @@ def _groups(lookup: Lookup) -> Iterable[list[CaseRow]]:
             yield clean
         for label in labels:
             rows = [case for case in cases if case.codec == label]
-            yield [*clean, *sorted(rows, key=lambda case: lookup.severity(case.codec, case.level or 0.0))]
+            yield [*clean, *sorted(rows, key=lookup.turn)]
 
 
 def _gate_lines(case: CaseRow, width: int) -> list[Line]:
@@ -180,6 +184,21 @@ def _missed(lookup: Lookup, width: int, most: int = 12) -> list[Line]:
     return lines
 
 
+def _recovered(lookup: Lookup, width: int) -> list[Line]:
+    """One line per retrained model and level that it was trained on."""
+    lines: list[Line] = []
+    for table in recovery_view(lookup).models:
+        rows = [row for row in table.rows if row.trained_on]
+        if rows:
+            words = "; ".join(
+                f"{lookup.level_name(row.codec, row.level)} {recovery_text(row)} (naive {formatting.percent(row.naive.value)})"
+                for row in rows
+            )
+            text = f"recovery by {table.model}, {table.metric}: {words}; costs {points(table.cost)} on clean samples"
+            lines += [(line, {}) for line in _wrapped(text, width)]
+    return lines
+
+
 def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> list[Line]:
     """Give the closing section of a run, lines of at most ``width`` characters.
 
@@ -196,6 +215,7 @@ def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> l
     for cases in groups:
         if few or any(case.verdict not in _QUIET for case in cases):
             lines += [*_table(lookup, cases, width, verbose=verbose, few=few), ("", {})]
+    lines += _recovered(lookup, width)
     for group in error_groups(lookup):
         count = formatting.count(len(group.cases), "case")
         first = next((line for line in group.message.splitlines() if line.strip()), "")
