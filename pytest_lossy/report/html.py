@@ -29,6 +29,7 @@ from pytest_lossy.report.budget_tables import (
     tag_limits,
 )
 from pytest_lossy.report.curve_words import bytes_text, curve_notes, curve_sentence
+from pytest_lossy.report.gallery import gallery_models
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.knee_table import knee_rows, published_rows
 from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
@@ -254,6 +255,7 @@ def render_html(
             budget=budget_table(lookup, budgets),
             tag_limits=tag_limits(lookup),
             rates=rate_rows(lookup),
+            gallery=gallery_models(lookup, pictures or {}),
             heats=heat_maps(lookup),
             shades=_shades(),
         )
