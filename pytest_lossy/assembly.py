@@ -69,7 +69,9 @@ def assemble(
     specs = list({spec.name: spec for _, spec, _ in planned}.values())
     have_clean = {row.model for row in rows if row.codec == CLEAN}
     references = [store.read_row(spec.clean.slug, "references") for spec in specs if spec.name not in have_clean]
-    rows = _in_order([*rows, *(row for row in references if row is not None)], specs)
+    mine = {row.id for row in rows}
+    probes = [row for row in store.read_probes() if row.id not in mine]
+    rows = _in_order([*rows, *(row for row in references if row is not None), *probes], specs)
     models = [_model(store, spec) for spec in specs]
     not_run = any(row.verdict == "not_run" and not row.error for row in rows)
     warnings = list(plan.warnings)
@@ -186,6 +188,7 @@ def build_curves(rows: Sequence[CaseRow]) -> list[Curve]:
                 CurvePoint(
                     level=row.level,
                     case=row.id,
+                    role="probe" if row.role == "probe" else "case",
                     bpp=row.bpp,
                     kbps=row.kbps,
                     psnr=row.psnr,

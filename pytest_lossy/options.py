@@ -63,6 +63,13 @@ def add_options(parser: pytest.Parser) -> None:
         help=f"the share of the clean metric that a model may lose before its knee (default: {DEFAULT_TOLERANCE})",
     )
     group.addoption(
+        "--lossy-knee",
+        action="store_true",
+        default=False,
+        help="instead of a case for every level, find the knee and the operating limit of each curve by bisection, between "
+        "the mildest and the most severe level of the spec or of --lossy-level",
+    )
+    group.addoption(
         "--lossy-gallery",
         metavar="N",
         help="samples that the report shows of the most severe and of the middle level of each curve, at most, and 15 N of "

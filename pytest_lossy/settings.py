@@ -77,6 +77,8 @@ class Settings:
     spill_bytes: int
     """Disk for decoded sources, over all workers; 0 decodes each time."""
     strict: bool
+    knee: bool = False
+    """Search the knee of each curve instead of evaluating every level."""
 
     def serialise(self) -> dict[str, Any]:
         """Exact builtins, to cross a process."""
@@ -127,6 +129,7 @@ def parse_settings(config: pytest.Config) -> Settings:
         cache_bytes=reader.size("cache_size", DEFAULT_CACHE_SIZE),
         spill_bytes=reader.size("spill", DEFAULT_SPILL),
         strict=bool(config.getoption("lossy_strict") or config.getini("lossy_strict")),
+        knee=bool(config.getoption("lossy_knee")),
     )
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")

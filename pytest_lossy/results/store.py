@@ -7,6 +7,7 @@
       .run/              the run in progress; replaces what is below when it ends
         rows/<slug>.json  evidence/<slug>.npz  models/<name>.json
         references/<slug>.json  a clean case that no item asked for
+        probes/<slug>.json  a level that a knee asked for
         samples/<slug>.json  what the pictures in gallery/ show
         replicates/<slug>.npz  bootstrap replicates of a case that has a row
         progress/<worker>  how far each process is
@@ -76,7 +77,21 @@ class RunStore:
         """Store the row of a clean case that is no item of this run."""
         write_json(self._path("references", slug, ".json"), row.model_dump(mode="json"))
 
-    def read_row(self, slug: str, kind: Literal["rows", "references"] = "rows") -> CaseRow | None:
+    def write_probe(self, slug: str, row: CaseRow) -> None:
+        """Store the row of a level that was measured for a knee and is no item of this run."""
+        write_json(self._path("probes", slug, ".json"), row.model_dump(mode="json"))
+
+    def read_probes(self) -> list[CaseRow]:
+        """The rows of all such levels, by model and codec, in the order of their levels.
+
+        Raises:
+            ResultsError: a file is damaged.
+        """
+        slugs = [path.name.removesuffix(".json") for path in (self.folder / "probes").glob("*.json")]
+        rows = [row for slug in slugs if (row := self.read_row(slug, "probes")) is not None]
+        return sorted(rows, key=lambda row: (row.model, row.codec, row.level or 0.0))
+
+    def read_row(self, slug: str, kind: Literal["rows", "references", "probes"] = "rows") -> CaseRow | None:
         """The stored row; None where the case has none.
 
         Raises:
