@@ -21,6 +21,8 @@ class RankedSlice:
     codec: str
     metric: str
     name: str
+    tag: bool
+    """Whether the slice is a user's tag, and no class."""
     level: str
     clean: MetricValue | None
     value: MetricValue
@@ -79,7 +81,8 @@ def _of_curve(lookup: Lookup, curve: Curve, number: int) -> list[RankedSlice]:
                 number,
                 curve.codec,
                 metric,
-                name,
+                name[1:-1] if (tag := full.endswith("}")) else name,
+                tag,
                 lookup.level_name(curve.codec, worst.level),
                 clean.metrics.get(full) if clean else None,
                 worst.metrics[full],

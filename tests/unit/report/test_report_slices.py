@@ -29,7 +29,8 @@ def test_a_noisy_slice_does_not_lead_and_other_metrics_stay_out():
             "accuracy[sure]": value(0.5, 0.1),
         }
     )
-    assert [row.name for row in found.rows] == ["{night}", "sure", "noisy"]
+    assert [row.name for row in found.rows] == ["night", "sure", "noisy"]
+    assert [row.tag for row in found.rows] == [True, False, False]
     assert {row.level for row in found.rows} == {"q5"}
     assert found.rows[0].whole is not None
 
