@@ -9,12 +9,15 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from pytest_lossy import __version__
 from pytest_lossy.errors import LossyError
+
+if TYPE_CHECKING:
+    from pytest_lossy.analysis.budget import Budget
 
 __all__ = ["json_schema", "main"]
 
@@ -91,7 +94,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
     document = read_results(arguments.results)
     folder = arguments.output or arguments.results.parent
-    for name, content in report_files(document, read_pictures(arguments.results.parent, document)):
+    pictures = read_pictures(arguments.results.parent, document)
+    for name, content in report_files(document, pictures, arguments.budget):
         write_atomically(folder / name, content)
         print(folder / name)
     return 0
@@ -164,6 +168,15 @@ def _levels(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of levels; write 5,10,15") from None
 
 
+def _budgets(text: str) -> tuple[Budget, ...]:
+    from pytest_lossy.analysis.budget import parse_budgets
+
+    try:
+        return parse_budgets(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-lossy",
@@ -179,6 +192,13 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="rebuild index.html, summary.md and results.csv from results.json")
     report.add_argument("results", type=Path, help="a results.json")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: beside results.json)")
+    report.add_argument(
+        "--budget",
+        type=_budgets,
+        default=(),
+        metavar="RATE[,RATE]",
+        help="show the best codec and level under these: 0.5bpp,300kbps (default: round numbers within the run's rates)",
+    )
     report.set_defaults(run=_report)
     retrain = commands.add_parser(
         "retrain", help="fine-tune a spec's model on compressed data, beside a control on clean data"

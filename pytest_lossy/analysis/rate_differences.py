@@ -86,12 +86,12 @@ def _difference(
     notes = []
     if found.metric is None:
         notes.append("the curves have no bits per pixel in common")
-    elif found.rate_overlap < _SMALL_OVERLAP:
-        notes.append(f"only {100 * found.rate_overlap:.0f}% of the rates are covered by both")
     if found.rate is None:
         notes.append("no range of the metric is reached by both curves")
-    elif found.metric_overlap < _SMALL_OVERLAP:
-        notes.append(f"only {100 * found.metric_overlap:.0f}% of the metric's values are reached by both")
+    if (found.metric is not None and found.rate_overlap < _SMALL_OVERLAP) or (
+        found.rate is not None and found.metric_overlap < _SMALL_OVERLAP
+    ):
+        notes.append("the curves have little in common")
     if min(len(ours.log_rates), len(theirs.log_rates)) < _FEW_LEVELS:
         notes.append(f"fewer than {_FEW_LEVELS} rates")
     if len(samples) > 1:

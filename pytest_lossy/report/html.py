@@ -35,8 +35,8 @@ from pytest_lossy.report.knee_table import knee_rows, published_rows
 from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
 from pytest_lossy.report.plot import HEIGHT, WIDTH, Plot, metric_domain, plot_level, plot_rate
 from pytest_lossy.report.resilience_tables import (
-    CLAIM,
-    CLAIM_SOURCE,
+    DECODER_CLAIM,
+    DECODER_CLAIM_SOURCE,
     area_text,
     experiment_rows,
     points_text,
@@ -140,8 +140,8 @@ def _environment() -> Environment:
         change=change_text,
         budget_name=budget_name,
         choice_name=choice_name,
-        claim=CLAIM,
-        claim_source=CLAIM_SOURCE,
+        decoder_claim=DECODER_CLAIM,
+        decoder_claim_source=DECODER_CLAIM_SOURCE,
         folded=_FOLDED,
         CLEAN=CLEAN,
     )

@@ -277,7 +277,7 @@ def _resilience(budget: _Budget, lookup: Lookup) -> None:
         [
             escaped(table.codec, 80),
             f"{entry.row.rank:,}",
-            f"{escaped(entry.row.model, 80)} {escaped(entry.row.metric, 80)}",
+            f"{escaped(entry.row.model, 80)}, {escaped(entry.row.metric, 80)}",
             area_text(entry.row.area.over_level),
             area_text(entry.row.area.over_log_bpp),
         ]
@@ -296,7 +296,7 @@ def _budgets(budget: _Budget, lookup: Lookup, budgets: Sequence[Budget]) -> None
         return
     rows = []
     for row in found.rows:
-        cells = [f"{escaped(row.model, 80)} {escaped(row.metric, 80)}"]
+        cells = [f"{escaped(row.model, 80)}, {escaped(row.metric, 80)}"]
         for cell in row.cells:
             if not cell:
                 cells.append(formatting.ABSENT)
