@@ -14,7 +14,7 @@ from pytest_lossy.drawing.lines import Status, box, line_swatch, tags
 
 __all__ = ["SHADES", "BoxMark", "draw_boxes", "status_key"]
 
-SHADES = (30, 58, 86, 114, 142)
+SHADES = (36, 66, 96, 130)
 """Dark, so that lines and text stand out."""
 _SHOWN = 40
 """More boxes would hide the picture."""
@@ -43,7 +43,12 @@ def draw_boxes(image: UInt8Array, marks: Sequence[BoxMark]) -> UInt8Array:
     draw = ImageDraw.Draw(picture)
     across, down = canvas.scale
     shown = marks[-_SHOWN:]
-    corners = [_inside(mark.corners * [across, down, across, down], canvas) for mark in shown]
+    # A missed object lies around a detection of another class, and must show beside it.
+    margins = [np.array([-3, -3, 3, 3]) if mark.status == "missed" else np.zeros(4) for mark in shown]
+    corners = [
+        _inside(mark.corners * [across, down, across, down] + margin, canvas)
+        for mark, margin in zip(shown, margins, strict=True)
+    ]
     for mark, place in zip(shown, corners, strict=True):
         box(draw, place, mark.status)
     tags(

@@ -37,7 +37,7 @@ TEXT_SIZE = 11
 PAPER: Colour = (24, 27, 31)
 INK: Colour = (240, 240, 240)
 _LINE = 15
-_SOFTNESS = 3
+_SOFTNESS = 4
 
 
 def middle_frame(image: UInt8Array) -> UInt8Array:

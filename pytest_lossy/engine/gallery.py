@@ -25,11 +25,11 @@ from pytest_lossy.usercode import explain_exception
 
 __all__ = ["GalleryOfCase", "show_samples"]
 
-WINDOW_WIDTHS = (320, 288, 256, 224, 192, 176, 160, 144, 128, 112, 96)
+WINDOW_WIDTHS = (320, 288, 256, 224, 192, 176, 160, 144, 128, 112, 96, 72, 48)
 """Cut-outs tried for the source and what the codec made of it, four to three: the first that fits its bytes."""
 SAMPLE_BYTES = 24_000
 """Of all pictures of one sample."""
-DRAWING_BYTES = 15_500
+DRAWING_BYTES = 17_000
 """Of its drawn predictions and target together, which come first; the pixels get what is left."""
 PIXEL_QUALITY = 85
 """WebP's, high enough that one sees the codec's artefacts and not those of the thumbnail."""

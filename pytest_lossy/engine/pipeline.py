@@ -166,8 +166,12 @@ class Pipeline:
         for one, (_, number) in zip(loaded, places, strict=True):
             whole = view_of(one.sample, self._task, labelled=self._references is None)
             views.append(View(one.sample, (whole.scored[number],), (whole.scored[number],)))
-        clean = self._predict(views, [view.sample.media for view in views])
-        found = self._predict(views, media)
+        fitting = self._inference.fitting
+        try:
+            clean = self._predict(views, [view.sample.media for view in views])
+            found = self._predict(views, media)
+        finally:
+            self._inference.fitting = fitting  # batches of later cases must not depend on what is looked at
         return [
             Observation(
                 source=view.still(view.sample.media),

@@ -156,10 +156,8 @@ def _cut(sample: GallerySample) -> str | None:
     if sample.size is None or sample.window is None or sample.window[2:] == sample.size:
         return None
     left, top, width, height = sample.window
-    return (
-        f"Above, the {width} by {height} pixels that the codec changed most, of {sample.size[0]} by {sample.size[1]}, from "
-        f"{left} across and {top} down."
-    )
+    whole = f"{sample.size[0]} by {sample.size[1]} pixels"
+    return f"Cut out where the codec changed most: {width} by {height} of {whole}, at {left}, {top}."
 
 
 def picture_size(content: bytes) -> tuple[int, int] | None:

@@ -36,7 +36,8 @@ def suite(pytester: pytest.Pytester, toy_images: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PYTEST_LOSSY_CACHE", str(pytester.path / "cache"))
     for folder in ("images", "labels"):
         (pytester.path / folder).symlink_to(toy_images / folder)
-    pytester.makeini("[pytest]\nlossy_replicates = 100\n")
+    # Pictures have tests of their own, and cost more than the toy's cases.
+    pytester.makeini("[pytest]\nlossy_replicates = 100\nlossy_gallery = 0\n")
     toy.write_spec(pytester.path)
     toy.write_thresholds(pytester.path, 'toy: {clean: {miou: {min: 0.5}}, jpeg: {"*": {miou: {min: 0.05}}}}')
     return pytester

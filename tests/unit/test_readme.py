@@ -40,6 +40,8 @@ def test_the_three_steps(tmp_path: Path) -> None:
         reference=None,
         report=tmp_path / "lossy-report",
         replicates=1000,
+        tolerance=0.05,
+        gallery=3,
         cache=None,
         cache_bytes=0,
         spill_bytes=0,
