@@ -68,7 +68,7 @@ def status_key(found: Sequence[Status]) -> list[tuple[UInt8Array, str]]:
     words: dict[Status, str] = {"found": "found", "false": "false", "missed": "missed", "truth": "labelled"}
     if not found:
         return [(np.full((10, 14, 3), 90, dtype=np.uint8), "nothing")]
-    return [(line_swatch(status), f"{found.count(status)} {word}") for status, word in words.items() if status in found]
+    return [(line_swatch(status), f"{word} {found.count(status)}") for status, word in words.items() if status in found]
 
 
 def _inside(corners: npt.NDArray[np.float64], canvas: Canvas) -> npt.NDArray[np.float64]:
