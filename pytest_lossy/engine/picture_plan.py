@@ -8,15 +8,15 @@ from pytest_lossy.cases import Case
 
 __all__ = ["SAMPLES_PER_RUN", "plan_pictures"]
 
-SAMPLES_PER_RUN = 15
-"""Samples of a whole run, for each one that a case may show: 45 by default, about 1 MB."""
+SAMPLES_PER_RUN = 10
+"""Samples of a whole run, for each one that a case may show: 30 by default, some 600 kB."""
 
 
 def plan_pictures(cases: Sequence[Case], per_case: int) -> dict[str, int]:
     """Share the run's samples among the most severe and the middle level of each curve.
 
-    Every curve's most severe level gets its first sample before any middle level does, and every level its first before any
-    gets its second; where even that is too much, each model's first curve comes before any model's second.
+    Every curve's most severe level gets its worst sample and a typical one before any middle level does, and any level two
+    before any gets a third; where even that is too much, each model's first curve comes before any model's second.
 
     Args:
         cases: the run's, in the order of the specs, levels mild to severe, whatever order they run in.
@@ -36,8 +36,9 @@ def plan_pictures(cases: Sequence[Case], per_case: int) -> dict[str, int]:
     middle = [curve[(len(curve) - 1) // 2] for curve in ordered if len(curve) > 1]
     shares: dict[str, int] = {}
     left = SAMPLES_PER_RUN * per_case
-    for _ in range(per_case):
-        for case in [*severe, *middle][:left]:
+    turns = [severe] * min(per_case, 2) + [middle] * min(per_case, 2) + [severe + middle] * (per_case - 2)
+    for turn in turns:
+        for case in turn[:left]:
             shares[case.slug] = shares.get(case.slug, 0) + 1
             left -= 1
     return shares
