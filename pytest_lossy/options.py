@@ -72,7 +72,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--lossy-gallery",
         metavar="N",
-        help="samples that the report shows of the most severe and of the middle level of each curve, at most, and 15 N of "
+        help="samples that the report shows of the most severe and of the middle level of each curve, at most, and 10 N of "
         f"the whole run; 0 for none (default: {DEFAULT_GALLERY})",
     )
     group.addoption(
