@@ -101,6 +101,23 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _merge(arguments: argparse.Namespace) -> int:
+    from pytest_lossy.merging import merge
+    from pytest_lossy.report.files import report_files
+    from pytest_lossy.results.files import write_atomically
+    from pytest_lossy.results.pictures import read_pictures
+
+    document = merge(arguments.folders, arguments.output, partial=arguments.partial)
+    for name, content in report_files(document, read_pictures(arguments.output, document)):
+        write_atomically(arguments.output / name, content)
+    for warning in document.run.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    counts = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in sorted(document.run.counts.items()))
+    print(f"{arguments.output / 'index.html'}: {counts}")
+    failed = any(row.outcome == "failed" for row in document.cases) or document.run.status != "complete"
+    return 1 if failed else 0
+
+
 def _cache(arguments: argparse.Namespace) -> int:
     from pytest_lossy import cache_command
     from pytest_lossy.engine.media_cache import DEFAULT_LIMIT_BYTES
@@ -200,6 +217,13 @@ def _parser() -> argparse.ArgumentParser:
         help="show the best codec and level under these: 0.5bpp,300kbps (default: round numbers within the run's rates)",
     )
     report.set_defaults(run=_report)
+    merge = commands.add_parser(
+        "merge", help="make one report of the shards of a run; status 1 if a gate was missed in any of them"
+    )
+    merge.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="report folders, one per shard")
+    merge.add_argument("--output", type=Path, default=Path("lossy-report"), metavar="DIR", help="default: lossy-report")
+    merge.add_argument("--partial", action="store_true", help="accept that shards or cases are missing")
+    merge.set_defaults(run=_merge)
     retrain = commands.add_parser(
         "retrain", help="fine-tune a spec's model on compressed data, beside a control on clean data"
     )

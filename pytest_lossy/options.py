@@ -97,6 +97,17 @@ def add_options(parser: pytest.Parser) -> None:
         help=f"disk for decoded sources during the run, 0 for none (default: {DEFAULT_SPILL})",
     )
     group.addoption(
+        "--lossy-resume",
+        action="store_true",
+        default=None,
+        help="take over what the run before had measured, where its inputs were the same, and judge it again",
+    )
+    group.addoption(
+        "--lossy-shard",
+        metavar="I/N",
+        help="this machine's share of the curves, such as 1/4; 'pytest-lossy merge' makes one report of all shares",
+    )
+    group.addoption(
         "--lossy-strict",
         action="store_true",
         default=None,

@@ -79,6 +79,10 @@ class Settings:
     strict: bool
     knee: bool = False
     """Search the knee of each curve instead of evaluating every level."""
+    resume: bool = False
+    """Take over the evidence of the run before."""
+    shard: tuple[int, int] | None = None
+    """This machine's share, from 1, and the number of shares; None for everything."""
 
     def serialise(self) -> dict[str, Any]:
         """Exact builtins, to cross a process."""
@@ -88,6 +92,7 @@ class Settings:
         data["levels"] = [[choice.label, list(choice.levels)] for choice in self.levels]
         for name in ("codecs", "models", "tasks", "device"):
             data[name] = list(data[name])
+        data["shard"] = list(self.shard) if self.shard else None
         return data
 
     @classmethod
@@ -99,6 +104,7 @@ class Settings:
         fields["levels"] = tuple(LevelChoice(label, tuple(levels)) for label, levels in fields["levels"])
         for name in ("codecs", "models", "tasks", "device"):
             fields[name] = tuple(fields[name])
+        fields["shard"] = tuple(fields["shard"]) if fields["shard"] else None
         return cls(**fields)
 
 
@@ -130,6 +136,8 @@ def parse_settings(config: pytest.Config) -> Settings:
         spill_bytes=reader.size("spill", DEFAULT_SPILL),
         strict=bool(config.getoption("lossy_strict") or config.getini("lossy_strict")),
         knee=bool(config.getoption("lossy_knee")),
+        resume=bool(config.getoption("lossy_resume")),
+        shard=reader.shard(),
     )
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")
@@ -211,6 +219,16 @@ class _Reader:
                 f"{origin}: {text!r} is no share above 0% and below 100%; write for example 5% or 0.05"
             )
         return share
+
+    def shard(self) -> tuple[int, int] | None:
+        text = self.config.getoption("lossy_shard", None)
+        if text is None:
+            return None
+        match = re.fullmatch(r"(\d+)/(\d+)", str(text).strip())
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            self.problems.append(f"--lossy-shard: {text!r} is no share; write 1/4 for the first of four, up to 4/4")
+            return None
+        return int(match[1]), int(match[2])
 
     def devices(self) -> tuple[str, ...]:
         text, origin = self.raw("device")

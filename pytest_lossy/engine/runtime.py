@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pytest_lossy.cases import IndexedSpec
 from pytest_lossy.data.base import Dataset
 from pytest_lossy.data.opening import open_dataset
 from pytest_lossy.engine.devices import choose_device, device_names, inference_threads
+from pytest_lossy.engine.inputs import model_inputs
 from pytest_lossy.engine.media_cache import MediaCache
 from pytest_lossy.engine.pipeline import Pipeline
 from pytest_lossy.engine.references import ReferenceStore
@@ -80,6 +82,7 @@ class ModelRuntime:
         """Bootstrap replicates of the clean case, kept for the other cases of this model."""
         self.clean_by_sample: FloatArray | None = None
         """The primary metric of each sample alone in the clean case, kept likewise."""
+        self._inputs: str | None = None
         self._torch_threads = torch.get_num_threads()
 
     @classmethod
@@ -150,13 +153,23 @@ class ModelRuntime:
             "details": {**self.model.describe(), "device_name": ", ".join(device_names(self.device))},
             "data": DataInfo(
                 name=self.dataset.name,
-                fingerprint=self.dataset.fingerprint(),
+                fingerprint=self._fingerprint,
                 samples=len(self.indices),
                 classes=list(self.dataset.classes),
                 notes=list(getattr(self.dataset, "notes", ())),
             ),
         }
         return unloaded_info(self.spec, None).model_copy(update=seen)
+
+    @cached_property
+    def _fingerprint(self) -> str | None:
+        return self.dataset.fingerprint()
+
+    def inputs(self) -> str:
+        """A digest of everything that this model's evidence follows from, but the codec; see :mod:`engine.inputs`."""
+        if self._inputs is None:
+            self._inputs = model_inputs(self.spec, self.model.describe(), self._fingerprint, len(self.indices))
+        return self._inputs
 
     def higher_is_better(self) -> dict[str, bool]:
         """Direction of each aggregate metric."""

@@ -6,6 +6,7 @@ JSON Schema. Numbers that are undefined or infinite are null, never NaN: JSON ha
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat
@@ -233,6 +234,13 @@ class RunInfo(Strict):
     thresholds: str | None = None
     inconclusive: Literal["point", "pass", "fail"] = "point"
     strict: bool = False
+    shard: Annotated[str | None, Field(description="--lossy-shard, such as `1/4`; null for a whole run")] = None
+    planned: Annotated[
+        list[str],
+        Field(description="node ids of the whole run, in order, where this is a shard or was merged of shards"),
+    ] = []
+    resumed: Annotated[int, Field(description="cases of an earlier run whose evidence --lossy-resume took over")] = 0
+    merged: Annotated[list[str], Field(description="the commands of the runs that were merged")] = []
     cache: Annotated[
         dict[str, int | str | None], Field(description="of encoded media, over all processes; empty where it was off")
     ] = {}
@@ -256,3 +264,8 @@ class ResultsDocument(Strict):
     recovery_summary: list[RecoverySummary] = []
     resilience: Resilience | None = None
     gallery: list[GallerySample] = []
+
+    def to_json(self) -> bytes:
+        """The content of ``results.json``; text that is no UTF-8, such as a file's name, is backslashed."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return text.encode("utf-8", "backslashreplace")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_lossy.results.document import Environment
 
-__all__ = ["describe_environment"]
+__all__ = ["describe_environment", "package_versions"]
 
 _PACKAGES = (
     "pytest",
@@ -32,12 +32,6 @@ _EXTENSIONS = ("avx512_vnni", "avx512f", "avx2", "avx", "sse4_2", "sve", "asimd"
 
 def describe_environment(devices: list[str]) -> Environment:
     """Versions, processor and devices of this process."""
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     model, flags = _processor()
     extension = next((name for name in _EXTENSIONS if name in flags), "baseline")
     return Environment(
@@ -46,9 +40,20 @@ def describe_environment(devices: list[str]) -> Environment:
         machine=platform.machine(),
         cpu=model,
         instruction_set=f"{platform.machine()}/{extension}",
-        packages=packages,
+        packages=package_versions(),
         devices=devices,
     )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the installed packages that numbers may depend on."""
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return packages
 
 
 def _processor() -> tuple[str, set[str]]:

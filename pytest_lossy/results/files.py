@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -36,12 +37,28 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
                 os.fsync(stream.fileno())
         temporary.chmod(0o644)  # mkstemp makes it private; results are read by other users' tools
         temporary.replace(path)
+        if durable:
+            _sync_folder(path.parent)
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise ResultsError(
             f"{path}: cannot be written ({error.strerror or error}); free space or choose another --lossy-report"
         ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut: the file's own fsync does not cover its name."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:

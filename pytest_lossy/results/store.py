@@ -15,6 +15,7 @@
         started/<slug>   an item began; without a row, its process died
         computing/<slug> evidence is being computed; without its lock, its process died
         failed/<slug>    evidence could not be computed; the reason
+        restored/<slug>  the evidence is of an earlier run, and is used if its inputs are the same
         locks/<slug>.lock
       results.json  results.csv  index.html  summary.md
       evidence/<slug>.npz  replicates/<slug>.npz  gallery/
@@ -82,14 +83,13 @@ class RunStore:
         write_json(self._path("probes", slug, ".json"), row.model_dump(mode="json"))
 
     def read_probes(self) -> list[CaseRow]:
-        """The rows of all such levels, by model and codec, in the order of their levels.
+        """The rows of all such levels, in the order of their names.
 
         Raises:
             ResultsError: a file is damaged.
         """
-        slugs = [path.name.removesuffix(".json") for path in (self.folder / "probes").glob("*.json")]
-        rows = [row for slug in slugs if (row := self.read_row(slug, "probes")) is not None]
-        return sorted(rows, key=lambda row: (row.model, row.codec, row.level or 0.0))
+        slugs = sorted(path.name.removesuffix(".json") for path in (self.folder / "probes").glob("*.json"))
+        return [row for slug in slugs if (row := self.read_row(slug, "probes")) is not None]
 
     def read_row(self, slug: str, kind: Literal["rows", "references", "probes"] = "rows") -> CaseRow | None:
         """The stored row; None where the case has none.
@@ -174,6 +174,43 @@ class RunStore:
         """Store a case's evidence and withdraw its marks."""
         save_evidence(self._path("evidence", slug, ".npz"), evidence)
         self._path("failed", slug).unlink(missing_ok=True)
+        self._path("restored", slug).unlink(missing_ok=True)
+
+    def is_restored(self, slug: str) -> bool:
+        """Whether a case's evidence is of an earlier run that this one resumes."""
+        return self._path("restored", slug).exists()
+
+    def confirm(self, slug: str) -> None:
+        """The restored evidence of a case has the inputs of this run: from now on it is this run's own."""
+        self._path("restored", slug).unlink(missing_ok=True)
+
+    def forget_unused(self) -> None:
+        """Remove restored evidence that no case of this run asked for."""
+        for mark in (self.folder / "restored").glob("*"):
+            self._path("evidence", mark.name, ".npz").unlink(missing_ok=True)
+
+    def restore(self, earlier: Path) -> int:
+        """Take over the evidence of an earlier run, marked as such; what is there already stays.
+
+        Args:
+            earlier: its ``evidence`` folder.
+
+        Returns:
+            how many cases' evidence was taken over.
+        """
+        count = 0
+        for path in sorted(earlier.glob("*.npz")):
+            target = self._path("evidence", path.stem, ".npz")
+            if target.exists():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, target)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(path, target)
+            self._mark("restored", path.stem)
+            count += 1
+        return count
 
     # Replicates
 
@@ -242,8 +279,14 @@ class ReportFolder:
         self.store = RunStore(root / ".run")
         self._lock: FileLock | None = None
 
-    def open(self) -> None:
+    def open(self, *, resume: bool = False) -> int:
         """Lock the folder and begin a new run; results of earlier runs stay until this one ends.
+
+        Args:
+            resume: take over the evidence of the run before, whether it was interrupted and published or killed.
+
+        Returns:
+            how many cases' evidence was taken over.
 
         Raises:
             ResultsError: another run holds the folder, or it cannot be written.
@@ -261,9 +304,13 @@ class ReportFolder:
                 f"{self.root}: cannot be written ({error.strerror or error}); choose another --lossy-report"
             ) from error
         self._lock = lock
+        restored = 0
         try:
-            shutil.rmtree(self.store.folder, ignore_errors=True)
+            self._clear(keep_evidence=resume)
             self.store.folder.mkdir(parents=True, exist_ok=True)
+            if resume:
+                restored = self.store.restore(self.root / ".earlier") + self.store.restore(self.root / "evidence")
+                shutil.rmtree(self.root / ".earlier", ignore_errors=True)
             # Reports are build products: whoever runs `git add .` should not commit them.
             write_atomically(self.root / ".gitignore", b"*\n")
         except OSError as error:
@@ -272,6 +319,21 @@ class ReportFolder:
         except ResultsError:
             self.close()
             raise
+        return restored
+
+    def _clear(self, *, keep_evidence: bool) -> None:
+        """Forget a killed run, but for its evidence where that is to be kept: then it moves to ``.earlier``.
+
+        A run that is killed while it resumes another leaves both folders; what it had computed itself counts.
+        """
+        earlier, evidence = self.root / ".earlier", self.store.folder / "evidence"
+        if not keep_evidence:
+            shutil.rmtree(earlier, ignore_errors=True)
+        elif evidence.is_dir():
+            earlier.mkdir(exist_ok=True)
+            for path in evidence.glob("*.npz"):
+                path.replace(earlier / path.name)
+        shutil.rmtree(self.store.folder, ignore_errors=True)
 
     def publish(self, name: str, results: bytes) -> None:
         """Replace the results and evidence of earlier runs by this run's.
@@ -284,6 +346,7 @@ class ReportFolder:
             ResultsError: the folder cannot be written; this run's files stay in ``.run``.
         """
         write_atomically(self.root / name, results)
+        self.store.forget_unused()
         for kind in _PUBLISHED:
             fresh, old = self.store.folder / kind, self.root / kind
             try:
@@ -293,6 +356,7 @@ class ReportFolder:
             except OSError as error:
                 raise ResultsError(f"{old}: cannot be replaced ({error.strerror}); remove it by hand") from error
         shutil.rmtree(self.store.folder, ignore_errors=True)
+        shutil.rmtree(self.root / ".earlier", ignore_errors=True)
 
     def discard(self) -> None:
         """Forget the run in progress; results of earlier runs stay."""
