@@ -14,8 +14,11 @@ the paired bootstrap. S_i^2 is measured on one set of samples and so contains wh
 only what it does to a whole arm has to be added. The interval is Student's with Satterthwaite's degrees of freedom (1946),
 as Welch's is for seeds alone: arms may vary differently from seed to seed.
 
-Resampling the seeds as well, a hierarchical bootstrap, would be far too narrow: with three of them it takes a third off
-their variance and uses normal quantiles where Student's are up to twice as large.
+With three seeds an arm and 95 % it covers 92 to 97 % in simulation: most where samples hardly matter and both arms vary
+alike, least where one arm varies twenty times as much as the other.
+
+Resampling the seeds as well, a hierarchical bootstrap, would be too narrow (82 to 86 % where seeds matter most): with three
+of them it takes a third off their variance and uses normal quantiles where Student's are up to twice as large.
 """
 
 from __future__ import annotations
