@@ -159,6 +159,7 @@ LIMITS: tuple[tuple[Kind, int, float], ...] = (
     ("overlap", 100, 0.95),
     ("overlap", 300, 0.95),
     ("binary", 50, 0.98),
+    ("binary", 60, 0.9995),
     ("binary", 100, 0.98),
     ("binary", 100, 0.9995),
     ("binary", 300, 0.98),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pytest_lossy.analysis.bootstrap import (
     replicate,
     weight_chunks,
 )
+from pytest_lossy.analysis.proportions import outcomes_of, paired, paired_ratio, tango, wilson
 from pytest_lossy.results.document import MetricValue
 from pytest_lossy.tasks.base import FloatArray
 
@@ -33,9 +34,13 @@ class Replicates:
     replicates: Mapping[str, FloatArray]
     """metric -> (B,); empty where there is a single unit."""
     units: int
+    outcomes: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Of plain proportions of ungrouped samples: metric -> (n,) 1, 0, or NaN where a sample does not count."""
 
 
-def measure(reduce: Reduce, groups: Sequence[str | None], replicates: int) -> Replicates:
+def measure(
+    reduce: Reduce, groups: Sequence[str | None], replicates: int, *, proportions: Collection[str] = ()
+) -> Replicates:
     """Evaluate a case's evidence on the full data and under B weightings.
 
     The weights depend only on the groups and B, so that any two cases of the same samples are paired.
@@ -44,13 +49,15 @@ def measure(reduce: Reduce, groups: Sequence[str | None], replicates: int) -> Re
         reduce: (B, n) weights -> metric -> (B,).
         groups: n groups, None for a sample of its own.
         replicates: B.
+        proportions: aggregate metrics that declare themselves plain proportions.
     """
     units, count = independent_units(groups)
     point = {name: float(values[0]) for name, values in reduce(np.ones((1, len(groups)))).items()}
     if count < 2:
         return Replicates(point, {}, count)
     chunks = weight_chunks(units, count, replicates, BOOTSTRAP_SEED)
-    return Replicates(point, replicate(reduce, chunks), count)
+    plain = proportions if all(group is None for group in groups) else ()
+    return Replicates(point, replicate(reduce, chunks), count, outcomes_of(reduce, len(groups), plain, point))
 
 
 def unit_notes(groups: Sequence[str | None]) -> list[str]:
@@ -97,7 +104,7 @@ def _one(
     name: str, case: Replicates, clean: Replicates | None, higher_is_better: bool, confidence: float
 ) -> MetricValue:
     value = case.point[name]
-    interval = _interval(value, case.replicates.get(name), confidence)
+    interval = _value_interval(name, case, confidence)
     fields = {"value": value, "low": interval[0], "high": interval[1]}
     if clean is not None and name in clean.point:
         reference = clean.point[name]
@@ -105,27 +112,59 @@ def _one(
         fields["loss"] = loss
         fields["retention"] = _ratio(value, reference, higher_is_better)
         if name in case.replicates and name in clean.replicates:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ours, theirs = case.replicates[name], clean.replicates[name]
-                losses = theirs - ours if higher_is_better else ours - theirs
-                ratios = ours / theirs if higher_is_better else theirs / ours
-            fields["loss_low"], fields["loss_high"] = _interval(loss, losses, confidence)
-            clean_interval = _interval(reference, clean.replicates[name], confidence)
-            if _contains_zero(clean_interval):
+            compared = _compared_intervals(name, case, clean, higher_is_better, confidence)
+            fields["loss_low"], fields["loss_high"] = compared.loss
+            if _contains_zero(_value_interval(name, clean, confidence)):
                 fields["retention"] = None
             if fields["retention"] is not None:
-                low, high = _interval(fields["retention"], ratios, confidence)
-                fields["retention_low"], fields["retention_high"] = low, high
+                fields["retention_low"], fields["retention_high"] = compared.retention
     return MetricValue(**{key: _finite(number) for key, number in fields.items()})
 
 
-def _interval(point: float, replicates: FloatArray | None, confidence: float) -> tuple[float | None, float | None]:
+Interval = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    loss: Interval
+    retention: Interval
+
+
+def _value_interval(name: str, measured: Replicates, confidence: float) -> Interval:
+    """Wilson's for a plain proportion, else bias-corrected."""
+    if name in measured.outcomes:
+        known = measured.outcomes[name][~np.isnan(measured.outcomes[name])]
+        return wilson(int(known.sum()), len(known), confidence)
+    return _interval(measured.point[name], measured.replicates.get(name), confidence, measured.units)
+
+
+def _compared_intervals(
+    name: str, case: Replicates, clean: Replicates, higher_is_better: bool, confidence: float
+) -> _Compared:
+    """Of loss and retention: score intervals for plain proportions, else bias-corrected ones of the paired replicates."""
+    better, worse = (clean, case) if higher_is_better else (case, clean)
+    if name in case.outcomes and name in clean.outcomes:
+        table = paired(better.outcomes[name], worse.outcomes[name])
+        turned = paired(worse.outcomes[name], better.outcomes[name])
+        if table is not None and turned is not None:
+            return _Compared(tango(table, confidence), paired_ratio(turned, confidence) or (None, None))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        losses = better.replicates[name] - worse.replicates[name]
+        ratios = worse.replicates[name] / better.replicates[name]
+        loss = better.point[name] - worse.point[name]
+        ratio = np.divide(worse.point[name], better.point[name])
+    return _Compared(
+        _interval(loss, losses, confidence, case.units), _interval(float(ratio), ratios, confidence, case.units)
+    )
+
+
+def _interval(point: float, replicates: FloatArray | None, confidence: float, units: int) -> Interval:
     if replicates is None:
         return None, None
-    return bias_corrected(point, replicates, confidence) or (None, None)
+    return bias_corrected(point, replicates, confidence, units) or (None, None)
 
 
-def _contains_zero(interval: tuple[float | None, float | None]) -> bool:
+def _contains_zero(interval: Interval) -> bool:
     low, high = interval
     return low is not None and high is not None and low <= 0 <= high
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +26,8 @@ class Bounded:
     unseen: float = 0.0
     """How far the quantity moves if every unit of an unseen kind loses all it can, per share of such units: 1 for the mean
     of a score in [0, 1], 1 / clean for its retention. It counts only where no replicate differs from the estimate."""
+    score: Callable[[float], tuple[float, float] | None] | None = None
+    """Two-sided confidence -> score interval, of plain proportions: it stands in for the replicates' interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,9 @@ class Walk:
 
 
 def bound_of(quantity: Bounded, *, at_least: bool, confidence: float) -> float | None:
-    """The one-sided bias-corrected bound: lower where the quantity has to be at least something, else upper.
+    """The one-sided bound: lower where the quantity has to be at least something, else upper.
+
+    Bias-corrected, or by a score test for plain proportions, whose replicates are too coarse where few samples change.
 
     Where no replicate differs from the estimate, resampling says nothing about units of a kind that the sample does not
     hold; the bound assumes that they lose all that they can, and are as many as
@@ -77,13 +81,16 @@ def bound_of(quantity: Bounded, *, at_least: bool, confidence: float) -> float |
     """
     if not math.isfinite(quantity.point) or not len(quantity.replicates):
         return None
-    ends = bias_corrected(quantity.point, quantity.replicates, 2 * confidence - 1, quantity.units)
+    two_sided = 2 * confidence - 1
+    ends = quantity.score(two_sided) if quantity.score is not None else None
+    ends = ends or bias_corrected(quantity.point, quantity.replicates, two_sided, quantity.units)
     if ends is None:
         return None
     defined = quantity.replicates[np.isfinite(quantity.replicates)]
     bound = ends[0] if at_least else ends[1]
     if np.ptp(defined) <= 1e-12 * max(1.0, abs(quantity.point)):
-        bound = quantity.point + (-1 if at_least else 1) * quantity.unseen * bounded_share(quantity.units, confidence)
+        unseen = quantity.unseen * bounded_share(quantity.units, confidence)
+        bound = min(bound, quantity.point - unseen) if at_least else max(bound, quantity.point + unseen)
     return bound
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_lossy.analysis.limit import Bounded, Requirement, Step
+from pytest_lossy.analysis.proportions import Paired, paired, paired_ratio, tango, wilson
 from pytest_lossy.results.document import CaseRow, GateResult
 from pytest_lossy.results.replicates import StoredReplicates
 
 __all__ = ["Measured", "gate_text", "gates_on", "level_step", "tags_of"]
+
+Score = Callable[[float], tuple[float, float] | None]
+"""Two-sided confidence -> interval."""
 
 _NO_RETENTION = "a gate of thresholds.yaml, since there is no retention here"
 
@@ -111,7 +115,7 @@ class _Quantities:
         # Unseen units: a score in [0, 1] may fall to 0, an error is taken to double, which halves retention.
         unseen = 1.0 if self._higher else abs(point)
         if quantity == "value":
-            return Bounded(point, drawn, units, unseen)
+            return Bounded(point, drawn, units, unseen, self._score_of_value())
         if clean is None or not math.isfinite(clean.point[name]):
             return None
         base, base_drawn = clean.point[name], clean.replicates.get(name, nothing)
@@ -119,10 +123,34 @@ class _Quantities:
             drawn = base_drawn = nothing
         if quantity == "loss":
             sign = 1.0 if self._higher else -1.0
-            return Bounded(sign * (base - point), sign * (base_drawn - drawn), units, unseen)
+            losses = sign * (base_drawn - drawn)
+            return Bounded(sign * (base - point), losses, units, unseen, self._score_of_loss())
         if self._row.metrics[name].retention is None:
             return None
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = drawn / base_drawn if self._higher else base_drawn / drawn
             ratio = np.divide(point, base) if self._higher else np.divide(base, point)
-        return Bounded(float(ratio), ratios, units, 1 / abs(base) if self._higher else 1.0)
+        return Bounded(float(ratio), ratios, units, 1 / abs(base) if self._higher else 1.0, self._score_of_ratio())
+
+    def _score_of_value(self) -> Score | None:
+        outcomes = self._case.outcomes.get(self._metric) if self._case is not None else None
+        if outcomes is None:
+            return None
+        known = outcomes[~np.isnan(outcomes)]
+        return lambda confidence: wilson(int(known.sum()), len(known), confidence)
+
+    def _score_of_loss(self) -> Score | None:
+        table = self._table()
+        return None if table is None else lambda confidence: tango(table, confidence)
+
+    def _score_of_ratio(self) -> Score | None:
+        table = self._table(swapped=True)
+        return None if table is None else lambda confidence: paired_ratio(table, confidence)
+
+    def _table(self, *, swapped: bool = False) -> Paired | None:
+        """Better against worse, clean against the level for a score; ``swapped`` the other way round."""
+        pair = [stored.outcomes.get(self._metric) if stored else None for stored in (self._clean, self._case)]
+        if swapped == self._higher:
+            pair.reverse()
+        first, second = pair
+        return None if first is None or second is None else paired(first, second)

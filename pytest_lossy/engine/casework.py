@@ -279,10 +279,13 @@ def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidenc
 def _measure(case: Case, evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext) -> Replicates:
     """Metrics of a case and their replicates, which are stored for whatever compares cases later."""
     found = measure(
-        tagged_reduce(runtime.task.reduce, evidence.evidence, evidence.tags), evidence.groups, context.replicates
+        tagged_reduce(runtime.task.reduce, evidence.evidence, evidence.tags),
+        evidence.groups,
+        context.replicates,
+        proportions={metric.name for metric in runtime.task.metrics if metric.proportion},
     )
     digest = samples_digest(evidence.ids, evidence.groups)
     carried = tag_units(evidence.groups, evidence.tags)
-    stored = StoredReplicates(found.point, found.replicates, found.units, digest, carried)
+    stored = StoredReplicates(found.point, found.replicates, found.units, digest, carried, found.outcomes)
     context.store.save_replicates(case.slug, stored)
     return found

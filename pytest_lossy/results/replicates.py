@@ -1,7 +1,8 @@
 """Bootstrap replicates of one case on disk, so that curves, recoveries and comparisons of runs need no evidence again.
 
 Layout of the ``.npz``: ``metric`` (m,) names, ``point`` (m,) float64, ``replicates`` (k, B) float64 of the first k metrics,
-``units``, ``samples``, and ``tag`` (t,) names with ``tag_units`` (t,). Replicates of equal ``samples`` are paired: their
+``units``, ``samples``, and ``tag`` (t,) names with ``tag_units`` (t,), and
+``outcome_metric`` (p,) names with ``outcomes`` (p, n) int8. Replicates of equal ``samples`` are paired: their
 weights depend on nothing else.
 """
 
@@ -14,8 +15,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_lossy.errors import ResultsError
 from pytest_lossy.results.files import write_atomically
@@ -39,6 +42,8 @@ class StoredReplicates:
     """Of the samples and their groups, in order; see :func:`samples_digest`."""
     tag_units: Mapping[str, int] = field(default_factory=dict)
     """User tag -> how many of the units have a sample that carries it."""
+    outcomes: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Of plain proportions of ungrouped samples: metric -> (n,) 1, 0, or NaN where a sample does not count."""
 
 
 def samples_digest(ids: Sequence[str], groups: Sequence[str | None]) -> str:
@@ -58,6 +63,7 @@ def save_replicates(path: Path, stored: StoredReplicates) -> None:
         ResultsError: the file cannot be written.
     """
     names = sorted(name for name in stored.point if "[" not in name)
+    outcomes = {name: stored.outcomes[name] for name in sorted(stored.outcomes) if "[" not in name}
     names.sort(key=lambda name: name not in stored.replicates)
     drawn = [stored.replicates[name] for name in names if name in stored.replicates]
     arrays = {
@@ -70,6 +76,9 @@ def save_replicates(path: Path, stored: StoredReplicates) -> None:
         "tag": np.array(sorted(stored.tag_units), dtype=np.str_),
         "tag_units": np.array([stored.tag_units[tag] for tag in sorted(stored.tag_units)], dtype=np.int64),
     }
+    if outcomes:
+        arrays["outcome_metric"] = np.array(list(outcomes), dtype=np.str_)
+        arrays["outcomes"] = np.nan_to_num(np.stack(list(outcomes.values())), nan=-1).astype(np.int8)
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
     write_atomically(path, stream.getvalue())
@@ -94,8 +103,16 @@ def load_replicates(path: Path) -> StoredReplicates:
                 int(arrays["units"]),
                 str(arrays["samples"]),
                 dict(zip(arrays["tag"].tolist(), arrays["tag_units"].tolist(), strict=True)),
+                _outcomes(arrays),
             )
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read ({error.strerror or error}); run the tests again") from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ResultsError(f"{path}: is damaged ({error}); run the tests again") from None
+
+
+def _outcomes(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
+    if "outcomes" not in arrays:
+        return {}
+    values = np.where(arrays["outcomes"] < 0, np.nan, arrays["outcomes"])
+    return dict(zip(arrays["outcome_metric"].tolist(), values, strict=True))

@@ -40,6 +40,9 @@ class Metric:
     """Whether ``name[class]`` exists beside ``name``."""
     needs_labels: bool = False
     """Whether it says nothing in label-free mode, such as a calibration error against one's own answers."""
+    proportion: bool = False
+    """Whether it, and each slice of it, is the share of samples that are right, each being right or wrong: then ungrouped
+    samples get score intervals, which do not collapse at 0 and 1."""
 
 
 @runtime_checkable

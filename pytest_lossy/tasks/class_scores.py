@@ -36,12 +36,14 @@ ACCURACY_METRICS = (
         "top1",
         "top-1 accuracy",
         per_class=True,
+        proportion=True,
         description="share whose label scores highest; of equal scores the lowest class index comes first "
         "(torchmetrics Accuracy, average='micro')",
     ),
     Metric(
         "top5",
         "top-5 accuracy",
+        proportion=True,
         description="share whose label is among the five highest scores (torchmetrics Accuracy, average='micro', top_k=5); "
         "undefined with fewer than five classes",
     ),

@@ -16,6 +16,7 @@ from scipy.special import betaincinv, ndtr
 
 from pytest_lossy.analysis.bootstrap import BOOTSTRAP_SEED, resample_weights
 from pytest_lossy.analysis.limit import Bounded, Requirement, Step, walk
+from pytest_lossy.analysis.proportions import paired, paired_ratio
 from pytest_lossy.analysis.retention import RetentionCurve, retention_curve
 from pytest_lossy.results.replicates import StoredReplicates
 
@@ -138,6 +139,13 @@ def draw(
 def limit_of(samples: Samples, tolerance: float, confidence: float, replicates: int) -> float | None:
     """The operating limit of simulated samples; None where no level is shown to be safe."""
     curve = samples.curve(replicates)
+
+    def score(index: int) -> Callable[[float], tuple[float, float] | None] | None:
+        if not (samples.below == 1).all():
+            return None
+        table = paired(samples.above[:, index + 1], samples.above[:, 0])
+        return None if table is None else lambda two_sided: paired_ratio(table, two_sided)
+
     steps = [
         Step(
             level,
@@ -146,7 +154,9 @@ def limit_of(samples: Samples, tolerance: float, confidence: float, replicates: 
                     "retention",
                     1 - tolerance,
                     True,
-                    Bounded(float(curve.point[index]), curve.replicates[:, index], curve.units, curve.unseen),
+                    Bounded(
+                        float(curve.point[index]), curve.replicates[:, index], curve.units, curve.unseen, score(index)
+                    ),
                 )
             ],
         )
