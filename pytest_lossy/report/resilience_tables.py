@@ -123,13 +123,17 @@ def experiment_sentence(found: ArmDifference) -> str:
     more, less = (found.arm, found.against) if estimate.value >= 0 else (found.against, found.arm)
     size = f"{100 * abs(estimate.value):.1f} points"
     if estimate.low is None or estimate.high is None:
-        return f"{more} keeps {size} more of its clean metric than {less}; there is no interval to judge that by."
-    if estimate.low > 0 or estimate.high < 0:
-        return f"{more} keeps {size} more of its clean metric than {less}, more than samples and seeds explain."
-    return (
-        f"No difference is shown: {more} keeps {size} more of its clean metric than {less}, "
-        "which samples and seeds may explain."
-    )
+        text = f"{more} keeps {size} more of its clean metric than {less}; there is no interval to judge that by."
+    elif estimate.low > 0 or estimate.high < 0:
+        text = f"{more} keeps {size} more of its clean metric than {less}, more than samples and seeds explain."
+    else:
+        text = (
+            f"No difference is shown: {more} keeps {size} more of its clean metric than {less}, "
+            "which samples and seeds may explain."
+        )
+    clean = found.clean
+    uneven = clean.low is not None and clean.high is not None and (clean.low > 0 or clean.high < 0)
+    return f"{text} They differ on clean samples too." if uneven else text
 
 
 def _claim(lookup: Lookup, found: ArmDifference) -> str | None:

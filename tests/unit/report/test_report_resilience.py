@@ -84,6 +84,8 @@ def test_an_experiment_says_what_it_shows_whichever_way_it_comes_out() -> None:
     assert experiment_sentence(difference(-0.022, -0.004, -0.013)).startswith("plain keeps 1.3 points more")
     assert experiment_sentence(difference(-0.02, 0.04)).startswith("No difference is shown")
     assert "no interval" in experiment_sentence(difference(None, None))
+    uneven = difference(0.004, 0.022, clean=Estimate(value=0.1, low=0.05, high=0.15))
+    assert experiment_sentence(uneven).endswith("They differ on clean samples too.")
     assert "cannot be compared" in experiment_sentence(difference(0, 0, over_level=None))
 
 
