@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_lossy.analysis.curves import CurveData, complete_curve
+from pytest_lossy.analysis.proportions import Paired, paired_ratio
 from pytest_lossy.analysis.requirements import Measured, tags_of
 from pytest_lossy.results.document import CaseRow, Curve, CurvePoint, GateResult, MetricValue
 from pytest_lossy.results.replicates import StoredReplicates
@@ -252,6 +253,30 @@ def test_label_free_curves_have_no_knee_and_a_limit_only_from_gates() -> None:
     plain = completed(label_free(False)).limit
     assert plain is not None
     assert plain.status == "undefined"
+
+
+@pytest.mark.parametrize(("count", "last"), [(12, None), (80, 5)])
+def test_proportions_are_bounded_by_their_score(count: int, last: float | None) -> None:
+    """Every sample right at every level: twelve samples show no 95 %, eighty do."""
+    outcomes = {"m": np.ones(count)}
+    same = StoredReplicates({"m": 1.0}, {"m": np.ones(200)}, count, "same", {}, outcomes)
+    value = MetricValue(value=1.0, retention=1.0)
+    curve = completed(measured(levels=[Measured(row(level, value), same) for level in GRID], clean=same))
+    assert curve.limit is not None
+    assert curve.limit.level == last
+    assert curve.knee is not None
+    assert curve.knee.status == ("not_resolved" if last is None else "beyond_range")
+    # The bound of a few losses is the score's: five of eighty lost.
+    lost = np.ones(count)
+    lost[:5] = 0
+    replicates = np.linspace(0.9, 1.0, 200)
+    fewer = StoredReplicates({"m": lost.mean()}, {"m": replicates}, count, "same", {}, {"m": lost})
+    levels = [Measured(row(95.0, MetricValue(value=float(lost.mean()), retention=float(lost.mean()))), fewer)]
+    limit = completed(measured(levels=levels, clean=same)).limit
+    assert limit is not None
+    ends = paired_ratio(Paired(count - 5, 0, 5, 0), 0.9)
+    assert ends is not None
+    assert f"bound is {ends[0]:.4g}," in limit.explanation
 
 
 def test_equal_inputs_give_equal_findings() -> None:

@@ -18,7 +18,10 @@ def stored() -> StoredReplicates:
     drawn[0, 3] = np.nan
     point = {"miou": 0.1 + 0.2, "miou{night}": np.nan, "undefined": np.nan, "miou[road]": 0.5}
     replicates = {"miou": drawn[0], "miou{night}": drawn[1], "miou[road]": drawn[1]}
-    return StoredReplicates(point, replicates, 17, samples_digest(["a", "b"], [None, "g"]))
+    outcomes = {name: np.array([1, 0, np.nan, 1.0]) for name in ("miou", "miou{night}", "miou[road]")}
+    return StoredReplicates(
+        point, replicates, 17, samples_digest(["a", "b"], [None, "g"]), {"night": 3, "day": 14}, outcomes
+    )
 
 
 def test_round_trip_keeps_every_bit_and_leaves_classes_out(tmp_path: Path) -> None:
@@ -29,6 +32,9 @@ def test_round_trip_keeps_every_bit_and_leaves_classes_out(tmp_path: Path) -> No
     assert found.point["miou"] == 0.1 + 0.2
     np.testing.assert_array_equal(found.replicates["miou"], stored().replicates["miou"])
     assert (found.units, found.samples) == (17, stored().samples)
+    assert found.tag_units == {"night": 3, "day": 14}
+    assert found.outcomes.keys() == {"miou", "miou{night}"}
+    np.testing.assert_array_equal(found.outcomes["miou{night}"], [1, 0, np.nan, 1])
 
 
 def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
