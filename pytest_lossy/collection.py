@@ -82,6 +82,7 @@ class ModelCollector(pytest.Collector):
         """Called after the last case of the model in this worker: free it."""
         if self.runtime is not None:
             self.runtime.close()
+        self.run.release_other_models()
         self.runtime = self.load_error = None
 
     def explain_load_error(self) -> str:
@@ -194,6 +195,7 @@ def _marker_level(level: float | None) -> int | str | None:
 def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
     """Regroup cases by model, clean first and mixes last, after whatever shuffled them; other items keep their order.
 
+    Retrained models come last, since gates on their recovery need what their parents and controls measured.
     The first case's place is kept for all of them: an ordinary test in between would make pytest free the model.
     """
     models: dict[str, list[LossyItem]] = {}
@@ -202,7 +204,7 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
             models.setdefault(item.case.model, []).append(item)
     grouped: list[pytest.Item] = [
         item
-        for cases in models.values()
+        for cases in sorted(models.values(), key=lambda cases: _is_retrained(cases[0].collector.spec))
         for item in sorted(cases, key=lambda item: (not item.case.is_clean, item.case.mix is not None))
     ]
     result: list[pytest.Item] = []
@@ -213,3 +215,8 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
             result += grouped
             grouped = []
     return result
+
+
+def _is_retrained(spec: IndexedSpec) -> bool:
+    """Whether a model is compared with a control; the control itself is not."""
+    return spec.spec.retrained is not None and spec.spec.retrained.control is not None

@@ -10,16 +10,17 @@ from pathlib import Path
 from pytest_lossy.cases import MIX, Case, CodecPlan, IndexedSpec
 from pytest_lossy.codecs.registry import CODECS, build_codec, intra_twin, needs_clips
 from pytest_lossy.data.registry import DATASETS
-from pytest_lossy.errors import ConfigurationError, LossyError, Problem
+from pytest_lossy.errors import ConfigurationError, LossyError
 from pytest_lossy.registry import did_you_mean
 from pytest_lossy.settings import ALL, Settings
 from pytest_lossy.specs.index import find_specs, index_specs, plan_codec
 from pytest_lossy.specs.schema import Reference
 from pytest_lossy.tasks.registry import TASKS, known_metrics, task_metrics, task_primary
 from pytest_lossy.thresholds.reader import load_thresholds
+from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES, recovery_problems, silent_recovery_rules
 from pytest_lossy.thresholds.rules import Thresholds
 
-__all__ = ["Plan", "plan_cases", "plan_run", "read_specs"]
+__all__ = ["Plan", "codec_plans", "plan_cases", "plan_run", "read_specs"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,10 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
         + ("its codecs must list every level of the mix" if rule.codec == MIX else "remove the rule or correct it")
         for rule in dead
     ]
+    messages += [
+        f"{rule.place}: {rule.metric}: matches no retrained model; write one with 'pytest-lossy retrain SPEC', or remove it"
+        for rule in silent_recovery_rules(thresholds.rules, by_spec)
+    ]
     impossible: list[str] = []
     for name in settings.codecs:
         stills = [spec.name for spec in specs if spec.media == "stills"]
@@ -91,13 +96,15 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
         raise ConfigurationError("\n".join(impossible))  # nothing runs, so that no report would tell
     if settings.strict and messages:
         raise ConfigurationError("\n".join(messages))
-    clashes: list[Problem] = []
+    plans = {spec.name: codec_plans(spec, settings) for spec in specs}
+    clashes = recovery_problems(thresholds.rules, by_spec, plans)
     for spec, cases in by_spec:
         if spec.spec.task not in TASKS.builtin:
             continue
+        known = {**_directions(spec), **dict.fromkeys(RECOVERY_NAMES, True)}  # who can have one was checked above
         for case in cases:
             try:
-                thresholds.gates_for(case, task_primary(case.task), _directions(spec))
+                thresholds.gates_for(case, task_primary(case.task), known)
             except ConfigurationError as error:
                 clashes += error.problems
     if clashes:
@@ -152,6 +159,11 @@ def selected_plans(spec: IndexedSpec, settings: Settings) -> tuple[CodecPlan, ..
         else plan
         for plan in chosen
     )
+
+
+def codec_plans(spec: IndexedSpec, settings: Settings) -> dict[str, CodecPlan]:
+    """Every codec that the spec lists or that the flags add to it, by label; the flags' levels win."""
+    return {plan.label: plan for plan in (*spec.plans, *selected_plans(spec, settings))}
 
 
 def _label_for(name: str, spec: IndexedSpec) -> str:
@@ -218,7 +230,7 @@ def _read_thresholds(settings: Settings, specs: list[IndexedSpec], root: Path) -
         load_thresholds(
             path,
             shown,
-            metrics=known_metrics() if builtin_only else None,
+            metrics=known_metrics() | RECOVERY_NAMES if builtin_only else None,
             labels={plan.label for spec in specs for plan in spec.plans} | set(CODECS.names()),
         ),
         [],

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.cases import Case, IndexedSpec
 from pytest_lossy.errors import ResultsError
-from pytest_lossy.planning import Plan, plan_cases, plan_run, read_specs
+from pytest_lossy.planning import Plan, codec_plans, plan_cases, plan_run, read_specs
 from pytest_lossy.results.document import ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore
 from pytest_lossy.scheduling.devices import DEVICE_VARIABLE
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_lossy.engine.casework import CaseContext
     from pytest_lossy.engine.media_cache import MediaCache
+    from pytest_lossy.engine.other_models import OtherModels
     from pytest_lossy.engine.runtime import RuntimeOptions
 
 __all__ = ["Run"]
@@ -55,6 +56,7 @@ class Run:
         self._progress: Any = None
         self._pictures: dict[str, int] | None = None
         self._cache: MediaCache | None = None
+        self._others: OtherModels | None = None
 
     @classmethod
     def on_controller(cls, config: pytest.Config, named: Sequence[Path], *, required: bool) -> Run:
@@ -167,6 +169,7 @@ class Run:
             strict=self.settings.strict,
             worker=self.worker,
             progress=self._progress.update,
+            others=self._other_models(),
             pictures=self._picture_shares(),
         )
 
@@ -179,6 +182,23 @@ class Run:
             cases = [case for key, (_, case) in self._cases().items() if key in chosen]
             self._pictures = plan_pictures(cases, self.settings.gallery)
         return self._pictures
+
+    def _other_models(self) -> OtherModels:
+        """What gates on recovery compare with, whether or not it was selected."""
+        from pytest_lossy.engine.other_models import OtherModels
+
+        if self._others is None:
+            self._others = OtherModels(
+                {spec.name: spec for spec in self.plan.specs},
+                lambda spec, label: codec_plans(spec, self.settings).get(label),
+                self.runtime_options,
+            )
+        return self._others
+
+    def release_other_models(self) -> None:
+        """Free what a model's gates on recovery were compared with."""
+        if self._others is not None:
+            self._others.release()
 
     def runtime_options(self) -> RuntimeOptions:
         """How this process loads models."""

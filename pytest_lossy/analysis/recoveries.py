@@ -128,7 +128,7 @@ def summarise_recoveries(recoveries: Sequence[Recovery], models: Iterable[ModelI
 
 def _summary(members: Sequence[tuple[Retrained, Recovery]]) -> RecoverySummary:
     record, first = members[0]
-    entries = [entry for _, entry in members]
+    entries = [entry for _, entry in sorted(members, key=lambda member: member[0].seed)]
     undefined = sum(entry.recovery.value is None for entry in entries)
     return RecoverySummary(
         parent=first.parent,

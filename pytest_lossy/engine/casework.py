@@ -15,19 +15,23 @@ from typing import Literal
 
 from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
 from pytest_lossy.analysis.mixing import mix_replicates
+from pytest_lossy.analysis.recovery import Recovered
 from pytest_lossy.analysis.slices import tag_units, tagged_reduce
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
 from pytest_lossy.engine.gallery import GalleryOfCase, show_samples
 from pytest_lossy.engine.measured_row import bits_per_pixel, identity, measured_row
+from pytest_lossy.engine.other_models import OtherModels
+from pytest_lossy.engine.recovery_work import OwnCase, explain_undefined, measure_recovery, recovery_metrics
 from pytest_lossy.engine.runtime import ModelRuntime
-from pytest_lossy.errors import LossyError
+from pytest_lossy.errors import LossyError, ModelError
 from pytest_lossy.results.document import CaseRow, MetricValue
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.replicates import StoredReplicates, samples_digest
 from pytest_lossy.results.store import RunStore
-from pytest_lossy.thresholds.rules import Thresholds
+from pytest_lossy.thresholds.recovery_checks import ask_for_recovery, recovery_directions
+from pytest_lossy.thresholds.rules import Gate, Thresholds
 from pytest_lossy.thresholds.verdicts import case_verdict, judge, outcome
 
 __all__ = ["CaseContext", "CaseFailureError", "ProgressOfCase", "run_case"]
@@ -54,6 +58,8 @@ class CaseContext:
     strict: bool
     worker: str | None = None
     progress: ProgressOfCase | None = None
+    others: OtherModels | None = None
+    """Models that gates on recovery compare with."""
     pictures: Mapping[str, int] = field(default_factory=dict)
     """Slug -> how many samples the case shows, at most; cases that show none are not in it."""
 
@@ -85,12 +91,13 @@ def run_case(
         measured = _measure(case, evidence, runtime, context)
         clean = _clean(runtime, context, evidence)
     metrics = _compared(case, measured, None if case.is_clean else clean, runtime, context)
+    recovered = _recovered(case, measured, clean, evidence, runtime, context)
     row = measured_row(
         node_id,
         case,
         evidence,
         runtime.task,
-        **_judged(case, metrics, runtime, context),
+        **_judged(case, metrics, runtime, context, recovered),
         units=measured.units,
         seconds=round(time.perf_counter() - started, 3),
         fingerprint=codec.fingerprint() if codec else None,
@@ -169,7 +176,11 @@ def _compared(
 
 
 def _judged(
-    case: Case, metrics: Mapping[str, MetricValue], runtime: ModelRuntime, context: CaseContext
+    case: Case,
+    metrics: Mapping[str, MetricValue],
+    runtime: ModelRuntime,
+    context: CaseContext,
+    recovered: Recovered | None = None,
 ) -> dict[str, object]:
     """Metrics, gates, verdict and outcome of a row.
 
@@ -177,7 +188,8 @@ def _judged(
         CaseFailureError: a gate names a metric that this data does not have.
         ConfigurationError: gates contradict each other, or do not fit their metric.
     """
-    gates = context.thresholds.gates_for(case, runtime.task.primary, runtime.higher_is_better())
+    gates = _gates(case, runtime, context)
+    metrics = {**metrics, **(recovery_metrics(recovered) if recovered else {})}
     unknown = [gate for gate in gates if gate.metric not in metrics]
     if unknown:
         gate = unknown[0]
@@ -186,6 +198,8 @@ def _judged(
             f"{', '.join(sorted(metrics)[:12])}, ...); correct the rule"
         )
     judged = [judge(gate, metrics[gate.metric], reference=case.reference) for gate in gates]
+    if recovered is not None:
+        judged = [explain_undefined(gate, recovered.note) for gate in judged]
     return {
         "primary": runtime.task.primary,
         "metrics": metrics,
@@ -193,6 +207,39 @@ def _judged(
         "verdict": case_verdict(judged),
         "outcome": outcome(judged, context.thresholds.defaults.inconclusive, strict=context.strict),
     }
+
+
+def _gates(case: Case, runtime: ModelRuntime, context: CaseContext) -> list[Gate]:
+    directions = {**runtime.higher_is_better(), **recovery_directions(runtime.spec, case)}
+    return context.thresholds.gates_for(case, runtime.task.primary, directions)
+
+
+def _recovered(
+    case: Case,
+    measured: Replicates,
+    clean: Replicates,
+    evidence: CaseEvidence,
+    runtime: ModelRuntime,
+    context: CaseContext,
+) -> Recovered | None:
+    """What retraining won back at this level, where a gate asks for it; None where none does.
+
+    Raises:
+        CaseFailureError: the parent's or the control's evidence cannot be had.
+    """
+    others = context.others
+    if others is None or not ask_for_recovery([gate.metric for gate in _gates(case, runtime, context)]):
+        return None
+
+    def compute(other: Case, codec: Codec | None, loaded: ModelRuntime) -> None:
+        _measure(other, _evidence(other, codec, loaded, context, own=False), loaded, context)
+
+    own = OwnCase(case, measured, clean, samples_digest(evidence.ids, evidence.groups))
+    confidence = context.thresholds.defaults.confidence
+    try:
+        return measure_recovery(own, runtime, others, context.store, compute, confidence)
+    except ModelError as error:
+        raise CaseFailureError(str(error)) from None
 
 
 def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, context: CaseContext) -> CaseRow:

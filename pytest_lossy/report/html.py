@@ -34,6 +34,13 @@ from pytest_lossy.report.headline import headline, inconclusive_rows, misses, ta
 from pytest_lossy.report.knee_table import knee_rows, published_rows
 from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
 from pytest_lossy.report.plot import HEIGHT, WIDTH, Plot, metric_domain, plot_level, plot_rate
+from pytest_lossy.report.recovery_tables import (
+    RECOVERY_CLAIM,
+    recovery_points,
+    recovery_share,
+    recovery_text,
+    recovery_view,
+)
 from pytest_lossy.report.resilience_tables import (
     DECODER_CLAIM,
     DECODER_CLAIM_SOURCE,
@@ -258,5 +265,10 @@ def render_html(
             gallery=gallery_models(lookup, pictures or {}),
             heats=heat_maps(lookup),
             shades=_shades(),
+            recovery=recovery_view(lookup),
+            recovery_claim=RECOVERY_CLAIM,
+            recovery_text=recovery_text,
+            recovery_share=recovery_share,
+            recovery_points=recovery_points,
         )
     )

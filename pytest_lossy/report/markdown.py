@@ -15,9 +15,16 @@ from pytest_lossy.report.budget_tables import budget_name, budget_table, choice_
 from pytest_lossy.report.curve_words import bytes_text, knee_text, limit_text
 from pytest_lossy.report.headline import Problem, headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
+from pytest_lossy.report.recovery_tables import (
+    RECOVERY_CLAIM,
+    recovery_points,
+    recovery_share,
+    recovery_text,
+    recovery_view,
+)
 from pytest_lossy.report.resilience_tables import area_text, experiment_rows, points_text, resilience_tables
 from pytest_lossy.report.tables import error_groups
-from pytest_lossy.results.document import Curve, RecoverySummary, ResultsDocument, Verdict
+from pytest_lossy.results.document import Curve, Recovery, RecoverySummary, ResultsDocument, Verdict
 
 __all__ = ["LIMIT", "escaped", "render_markdown"]
 
@@ -214,39 +221,40 @@ def _knees(budget: _Budget, lookup: Lookup) -> None:
 
 
 def _recovery(budget: _Budget, lookup: Lookup) -> None:
-    """What each retraining won back of the primary metric at the most severe level that it was trained on."""
-    found: dict[tuple[str, str, tuple[float, ...]], RecoverySummary] = {}
-    for entry in lookup.document.recovery_summary:
-        if entry.metric != (lookup.primary(entry.parent) or entry.metric) or entry.level not in entry.trained_levels:
-            continue
-        key = entry.parent, entry.codec, tuple(entry.trained_levels)
-        known = found.get(key)
-        if known is None or lookup.severity(entry.codec, entry.level) > lookup.severity(entry.codec, known.level):
-            found[key] = entry
-    rows = [_recovery_row(lookup, entry) for entry in found.values()]
-    if rows:
-        header = [
-            "Model",
-            "Trained on",
-            "Measured at",
-            "Recovery [over seeds]",
-            "Retrained - control [over seeds]",
-            "Seeds",
+    """What retraining won back of the primary metric at each level that it was trained on; seeds before single models."""
+    view = recovery_view(lookup)
+    header = ["Retrained", "Level", "Recovery", "Retrained - control", "Naive", "Cost on clean"]
+    seeds = [
+        [
+            f"{escaped(table.parent, 80)} on {escaped(table.trained, 80)}, {table.seeds:,} seeds",
+            *_recovery_cells(lookup, row),
         ]
-        budget.table("### Recovery by retraining", header, rows, budget.room // 4)
+        for table in view.seeds
+        for row in table.rows
+        if row.trained_on
+    ]
+    models = [
+        [escaped(table.model, 80), *_recovery_cells(lookup, row)]
+        for table in view.models
+        for row in table.rows
+        if row.trained_on
+    ]
+    room = budget.room // 4
+    if seeds:
+        budget.table("### Recovery by retraining, mean [smallest, largest seed]", header, seeds, room)
+    if models:
+        budget.table("### Recovery by retraining, each model [interval]", header, models, room)
+    if seeds or models:
+        budget.add(f"{escaped(RECOVERY_CLAIM, 400)}. Intervals omit how much training runs differ.")
 
 
-def _recovery_row(lookup: Lookup, entry: RecoverySummary) -> list[str]:
-    levels = ", ".join(lookup.level_name(entry.codec, level) for level in entry.trained_levels)
+def _recovery_cells(lookup: Lookup, entry: Recovery | RecoverySummary) -> list[str]:
     return [
-        f"{escaped(entry.parent, 80)} {escaped(entry.metric, 80)}",
-        escaped(f"{entry.codec} {levels}", 120),
-        escaped(lookup.level_name(entry.codec, entry.level), 80),
-        formatting.with_interval(entry.recovery.value, entry.recovery.low, entry.recovery.high, formatting.percent)
-        if entry.recovery.value is not None
-        else "nothing to recover",
-        formatting.with_interval(entry.gain.value, entry.gain.low, entry.gain.high, formatting.signed),
-        f"{entry.seeds:,}",
+        escaped(f"{entry.codec} {lookup.level_name(entry.codec, entry.level)}", 80),
+        recovery_text(entry),
+        recovery_points(entry.gain),
+        recovery_share(entry.naive),
+        recovery_points(entry.clean_cost),
     ]
 
 

@@ -9,7 +9,7 @@ from pytest_lossy.report import formatting
 from pytest_lossy.report.curve_words import curve_sentence
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
-from pytest_lossy.report.recovery_tables import points, recovery_text, recovery_view
+from pytest_lossy.report.recovery_tables import recovery_points, recovery_text, recovery_view
 from pytest_lossy.report.tables import error_groups
 from pytest_lossy.results.document import CaseRow, ResultsDocument, Verdict
 
@@ -191,10 +191,12 @@ def _recovered(lookup: Lookup, width: int) -> list[Line]:
         rows = [row for row in table.rows if row.trained_on]
         if rows:
             words = "; ".join(
-                f"{lookup.level_name(row.codec, row.level)} {recovery_text(row)} (naive {formatting.percent(row.naive.value)})"
+                f"{lookup.level_name(row.codec, row.level)} {recovery_text(row)}, "
+                f"naively {formatting.percent(row.naive.value)}"
                 for row in rows
             )
-            text = f"recovery by {table.model}, {table.metric}: {words}; costs {points(table.cost)} on clean samples"
+            cost = recovery_points(table.cost)
+            text = f"recovery by {table.model}, {table.metric}: {words}; costs {cost} on clean samples"
             lines += [(line, {}) for line in _wrapped(text, width)]
     return lines
 
