@@ -45,6 +45,7 @@ train: install  ## train the reference suite's models again (writes model_specs/
 	$(BIN)/python model_specs/train_depth_gan.py
 	$(BIN)/python model_specs/train_convnet.py
 	$(BIN)/python model_specs/train_two_stream.py
+	$(BIN)/python model_specs/train_pafnet.py
 	$(BIN)/python model_specs/resilience/train.py
 
 clean:  ## remove what the targets above made
