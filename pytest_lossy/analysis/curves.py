@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_lossy.analysis.breakpoint import two_segment_break
 from pytest_lossy.analysis.knee import LocatedKnee, locate_knee
-from pytest_lossy.analysis.limit import Walk, walk
+from pytest_lossy.analysis.limit import Step, Walk, walk
 from pytest_lossy.analysis.positions import Scale, locate
 from pytest_lossy.analysis.requirements import Measured, gates_on, level_step, tags_of
 from pytest_lossy.analysis.retention import RetentionCurve, retention_curve
@@ -164,25 +164,40 @@ def limit_finding(data: CurveData, tag: str | None = None) -> Limit:
     found = walk(steps, confidence=data.confidence)
     # The level that decided says what was required; where every level passed, the last one.
     decisive = found.ended if found.ended is not None else found.last
-    required = steps[decisive].requirements if decisive is not None else ()
-    if not required and found.last is not None:
-        required = steps[found.last].requirements
-    words = " and ".join(requirement.text for requirement in required)
+    if decisive is not None and not steps[decisive].requirements:
+        decisive = found.last  # that level was not measured
+    words = _words(steps[decisive]) if decisive is not None else ""
     row = data.levels[found.last].row if found.last is not None else None
     return Limit(
         metric=data.metric,
         slice=tag,
         status=found.status,
         requirement=f"{words}, shown at one-sided {100 * data.confidence:.6g}%" if words else "",
-        gated=any(gates_on(entry.row, metric) for entry in data.levels[: (decisive or 0) + 1]),
+        gated=decisive is not None and bool(gates_on(data.levels[decisive].row, metric)),
         level=row.level if row else None,
         case=row.id if row else None,
         bpp=row.bpp if row else None,
         kbps=row.kbps if row else None,
         byte_share=data.byte_share(row.bpp) if row else None,
         ended_by=steps[found.ended].level if found.ended is not None else None,
-        explanation=_explain_limit(data, found),
+        explanation=f"{_explain_limit(data, found)}{_other_requirement(data, steps, found, decisive, metric)}",
     )
+
+
+def _words(step: Step) -> str:
+    return " and ".join(requirement.text for requirement in step.requirements)
+
+
+def _other_requirement(data: CurveData, steps: Sequence[Step], found: Walk, decisive: int | None, metric: str) -> str:
+    """Where the last safe level was held to a gate and the next to the tolerance, or the other way round."""
+    if found.last is None or decisive is None:
+        return ""
+    last = bool(gates_on(data.levels[found.last].row, metric))
+    if last == bool(gates_on(data.levels[decisive].row, metric)):
+        return ""
+    name = data.name(steps[found.last].level)
+    held = f"{name} was held to its gate" if last else f"{name} has no gate and was held to the tolerance"
+    return f" {held}: {_words(steps[found.last])}."
 
 
 def _explain_limit(data: CurveData, found: Walk) -> str:
