@@ -173,6 +173,7 @@ def _retrain(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         threads=arguments.threads,
         force=arguments.force,
+        out=arguments.out,
     )
     retrain(arguments.spec, options, lambda line: print(line, flush=True))
     return 0
@@ -245,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu); several GPUs by torchrun")
     retrain.add_argument("--threads", type=int, default=1, help="of one PyTorch operation (default: 1)")
     retrain.add_argument("--force", action="store_true", help="train again what is there already")
+    retrain.add_argument("--out", type=Path, metavar="DIR", help="of the new specs and weights (default: the spec's)")
     retrain.set_defaults(run=_retrain)
     cache = commands.add_parser("cache", help="look after the cache of encoded media")
     cache.add_argument("action", choices=("info", "clear", "verify"))

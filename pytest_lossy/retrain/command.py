@@ -44,6 +44,8 @@ class RetrainOptions:
     threads: int = 1
     force: bool = False
     """Train again what is there already."""
+    out: Path | None = None
+    """Folder of the new specs, with ``weights/`` below it; None for the parent's."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,14 @@ def retrain(path: Path, options: RetrainOptions, say: Callable[[str], None]) -> 
     training = _training(spec)
     plan = _plan(spec, options)
     runs = _runs(spec, plan, options)
+    folder = absolute.parent if options.out is None else options.out.resolve()
     written = []
     for number, run in enumerate(runs, 1):
-        target = absolute.parent / f"{run.name}.yaml"
+        target = folder / f"{run.name}.yaml"
         levels = ", ".join(f"{plan.parameter}{format_level(level)}" for level in run.levels)
         tell(f"[{number}/{len(runs)}] {run.name}: " + (f"{plan.label} {levels}" if levels else "clean samples"))
         settings = _schedule(spec, training, options)
-        if not options.force and _is_done(target, settings, absolute.parent):
+        if not options.force and _is_done(target, settings, folder):
             tell(f"  {target.name} is there already; --force trains it again")
         else:
             _train(spec, training, run, settings, options, device, (rank, world), tell)
@@ -121,7 +124,8 @@ def _train(
     if schedule is None:  # --epochs: only now is it known how many samples an epoch has
         schedule = _schedule(spec, training, options, per_epoch=batches.per_epoch)
         assert schedule is not None  # noqa: S101  per_epoch is given
-    weights = weights_folder(spec) / f"{run.name}.safetensors"
+    folder = spec.path.parent if options.out is None else options.out.resolve()
+    weights = (weights_folder(spec) if options.out is None else folder / "weights") / f"{run.name}.safetensors"
     weights.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)  # for what a loss draws besides its generator, such as dropout
     result = fit(
@@ -144,8 +148,8 @@ def _train(
         return
     sha256 = save_half(experiment.network, weights)
     record = _record(spec, run, schedule, options, result)
-    written = write_derived(spec, run.name, weights, sha256, record, folder=spec.path.parent)
-    tell(f"  {result.seconds:.0f} s; wrote {written.name} and {weights.relative_to(spec.path.parent)}")
+    written = write_derived(spec, run.name, weights, sha256, record, folder=folder)
+    tell(f"  {result.seconds:.0f} s; wrote {written.name} and {weights.relative_to(folder)}")
 
 
 def _training(spec: IndexedSpec) -> TrainingSection:

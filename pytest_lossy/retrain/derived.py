@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -34,7 +36,7 @@ def _seeded(name: str, seed: int) -> str:
 def write_derived(
     parent: IndexedSpec, name: str, weights: Path, sha256: str, retrained: Mapping[str, Any], *, folder: Path
 ) -> Path:
-    """Write the spec of a fine-tuned model beside its parent's; comments and order are the parent's.
+    """Write the spec of a fine-tuned model; comments and order are its parent's, and so is what its paths name.
 
     Args:
         parent: the spec that was fine-tuned.
@@ -42,16 +44,22 @@ def write_derived(
         weights: of the new model.
         sha256: of the weights.
         retrained: the ``retrained`` section, exact builtins.
-        folder: where the spec goes.
+        folder: where the spec goes, beside its parent's or elsewhere.
 
     Returns:
         the new spec's path.
     """
     yaml = YAML()
     yaml.width = 120
-    document = yaml.load(parent.path.read_text(encoding="utf-8"))
+    base, folder = parent.path.parent, folder.resolve()
+    text = parent.path.read_text(encoding="utf-8")
+    if folder != base:
+        text = _SCHEMA.sub(lambda found: found[1] + _relative(base / found[2], folder), text)
+    document = yaml.load(text)
+    if folder != base:
+        _move(document, base, folder)
     document["name"] = name
-    document["model"]["weights"] = PurePosixPath(_relative(weights, folder)).as_posix()
+    document["model"]["weights"] = _relative(weights, folder)
     document["model"]["sha256"] = sha256
     document.pop("training", None)
     document["retrained"] = {name: _inline(value) for name, value in retrained.items()}
@@ -71,5 +79,41 @@ def _inline(value: Any) -> Any:
     return row
 
 
+_SCHEMA = re.compile(r"(\$schema=)(\.{1,2}/\S+)")
+"""What an editor reads in a comment."""
+
+
+def _move(document: Any, base: Path, folder: Path) -> None:
+    """Let a spec's relative paths name from ``folder`` what they named from ``base``, in place.
+
+    Code is known by its key; a text among the arguments of the data, the task, the model or a codec is a path where a
+    file or folder of that name exists.
+    """
+    model, data = document["model"], document["data"]
+    for section, key in (
+        (model, "torch"),
+        (model.get("input"), "function"),
+        (model.get("output"), "function"),
+        (data, "factory"),
+    ):
+        location, _, function = (section.get(key) or "" if section else "").rpartition(":")
+        if location.endswith(".py"):
+            moved = _moved(location, base, folder)
+            section[key] = f"{moved}:{function}"
+    if data.get("tags"):
+        data["tags"] = _moved(data["tags"], base, folder)
+    arguments = [model.get("kwargs"), data.get("kwargs"), document.get("task_kwargs"), *document["codecs"].values()]
+    for section in arguments:
+        for key, value in section.items() if isinstance(section, dict) else ():
+            if isinstance(value, str) and value and (base / value).exists():
+                section[key] = _moved(value, base, folder)
+
+
+def _moved(written: str, base: Path, folder: Path) -> str:
+    """A path of a spec in ``base``, as a spec in ``folder`` writes it."""
+    anywhere = written.startswith("~") or Path(written).is_absolute()
+    return written if anywhere else _relative(base / written, folder)
+
+
 def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+    return Path(os.path.relpath(path, folder)).as_posix()

@@ -125,6 +125,28 @@ def test_mix_seed_and_epochs(folder: Path) -> None:
     assert record.iterations == 3 * (11 // 4)  # one of twelve is held out, and a batch has four
 
 
+def test_specs_elsewhere_name_the_same_files(folder: Path) -> None:
+    """A derived spec in another folder finds code, data and tags where its parent does."""
+    path = folder / "net.yaml"
+    (folder / "tags.csv").write_text("sample,time\ntest0,night\n", encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("# kept", "# yaml-language-server: $schema=./lossy.json")
+    text = text.replace("kwargs: {split: test}}", "kwargs: {split: test}, tags: tags.csv}")
+    path.write_text(text.replace("jpeg: [50, 5]", "jpeg: {levels: [50, 5]}"), encoding="utf-8")
+    out = folder / "seeds" / "two"
+    assert main(["retrain", str(path), "--mix", "--seed", "2", "--iterations", "2", "--out", str(out)]) == 0
+    derived = (out / "net.jpeg-mix.s2.yaml").read_text(encoding="utf-8")
+    for line in ("$schema=../../lossy.json", "torch: ../../net.py:build", "factory: ../../data.py:Drawn"):
+        assert line in derived
+    assert "tags: ../../tags.csv" in derived
+    assert "split: test" in derived
+    assert "weights: weights/net.jpeg-mix.s2.safetensors" in derived
+    [spec] = index_specs([out / "net.jpeg-mix.s2.yaml"], folder)
+    runtime = ModelRuntime.load(spec, RuntimeOptions(device=("cpu",)))
+    assert runtime.dataset.load(0).tags
+    runtime.close()
+    assert not (folder / "net.jpeg-mix.s2.yaml").exists()
+
+
 def test_two_processes_share_the_work(folder: Path) -> None:
     call = [
         sys.executable,
