@@ -5,6 +5,9 @@
 renders the training split (once; cached), trains for a fixed number of iterations, prints AP on the validation split, clean
 and after JPEG, and writes ``weights/paf-mini.safetensors`` in half precision. An interrupted run continues from its
 checkpoint when started again with the same arguments.
+
+The shipped weights took 15 minutes of one core, after 2.5 minutes of rendering, and reach AP50 .39 on the first 100
+pictures of the validation split. They have not converged: the loss was still falling and is much the same on both splits.
 """
 
 from __future__ import annotations
