@@ -71,7 +71,8 @@ def assemble(
     references = [store.read_row(spec.clean.slug, "references") for spec in specs if spec.name not in have_clean]
     mine = {row.id for row in rows}
     probes = [row for row in store.read_probes() if row.id not in mine]
-    rows = _in_order([*rows, *(row for row in references if row is not None), *probes], specs)
+    codecs = _codecs(planned)
+    rows = _in_order([*rows, *(row for row in references if row is not None), *probes], specs, codecs)
     models = [_model(store, spec) for spec in specs]
     not_run = any(row.verdict == "not_run" and not row.error for row in rows)
     warnings = list(plan.warnings)
@@ -103,7 +104,7 @@ def assemble(
             sorted({str(model.details["device_name"]) for model in models if "device_name" in model.details})
         ),
         models=models,
-        codecs=_codecs(planned),
+        codecs=codecs,
         cases=rows,
         curves=build_curves(rows),
         gallery=[sample for _, _, case in planned for sample in store.read_gallery(case.slug)],
@@ -122,10 +123,18 @@ def _row(store: RunStore, node_id: str, case: Case, *, interrupted: bool) -> Cas
     return error_row(node_id, case, "", "", "not_run").model_copy(update={"error": None})
 
 
-def _in_order(rows: list[CaseRow], specs: Sequence[IndexedSpec]) -> list[CaseRow]:
-    """By model in the order of the specs, clean first, then as planned."""
+def _in_order(rows: list[CaseRow], specs: Sequence[IndexedSpec], codecs: Sequence[CodecInfo]) -> list[CaseRow]:
+    """By model in the order of the specs: clean, the levels of each codec mild to severe, knees, mixes."""
     position = {spec.name: index for index, spec in enumerate(specs)}
-    return sorted(rows, key=lambda row: (position[row.model], row.codec != CLEAN))
+    first = {label: index for index, label in reversed(list(enumerate(row.codec for row in rows)))}
+    sign = {codec.label: 1 if codec.higher_is_more_compressed else -1 for codec in codecs}
+
+    def turn(row: CaseRow) -> tuple[float, ...]:
+        kind = 0 if row.codec == CLEAN else 1 if row.level is not None else 2 if row.mix is None else 3
+        severity = sign[row.codec] * row.level if row.level is not None and row.codec in sign else 0.0
+        return position[row.model], kind, first[row.codec], severity
+
+    return sorted(rows, key=turn)
 
 
 def _model(store: RunStore, spec: IndexedSpec) -> ModelInfo:

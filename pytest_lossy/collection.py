@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lossy.cases import Case, IndexedSpec, format_level
+from pytest_lossy.cases import KNEE, Case, IndexedSpec, format_level
 from pytest_lossy.errors import LossyError, MissingInputError, ResultsError
 from pytest_lossy.planning import plan_cases, selected_plans
 from pytest_lossy.report.failure import failure_text
@@ -102,7 +102,7 @@ class LossyItem(pytest.Item):
         self.case, self.collector = case, parent
         self.run = parent.run
         self.add_marker(
-            pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=_marker_level(case.level))
+            pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=_marker_level(case))
         )
 
     def setup(self) -> None:
@@ -170,6 +170,9 @@ class LossyItem(pytest.Item):
                 f"{row.primary}_high": metric.high,
                 "retention": metric.retention,
             }
+        position = row.knee.position if row.knee else None
+        if row.knee is not None:
+            values |= {"knee": position.level.value if position else None, "knee_status": row.knee.status}
         self.user_properties.extend((f"lossy_{name}", value) for name, value in values.items() if value is not None)
 
 
@@ -185,15 +188,16 @@ def _problem_of(action: Callable[[], None]) -> str | None:
     return None
 
 
-def _marker_level(level: float | None) -> int | str | None:
-    """``-m 'lossy(level=15)'`` parses whole numbers and text, no fractions."""
+def _marker_level(case: Case) -> int | str | None:
+    """``-m 'lossy(level=15)'`` parses whole numbers and text, no fractions; a knee's level is ``knee``."""
+    level = case.level
     if level is None:
-        return None
+        return KNEE if case.knee else None
     return int(level) if level == int(level) else format_level(level)
 
 
 def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Regroup cases by model, clean first and mixes last, after whatever shuffled them; other items keep their order.
+    """Regroup cases by model after whatever shuffled them: clean, levels, knees, mixes; other items keep their order.
 
     Retrained models come last, since gates on their recovery need what their parents and controls measured.
     The first case's place is kept for all of them: an ordinary test in between would make pytest free the model.
@@ -205,7 +209,7 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
     grouped: list[pytest.Item] = [
         item
         for cases in sorted(models.values(), key=lambda cases: _is_retrained(cases[0].collector.spec))
-        for item in sorted(cases, key=lambda item: (not item.case.is_clean, item.case.mix is not None))
+        for item in sorted(cases, key=lambda item: _turn(item.case))
     ]
     result: list[pytest.Item] = []
     for item in items:
@@ -220,3 +224,8 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
 def _is_retrained(spec: IndexedSpec) -> bool:
     """Whether a model is compared with a control; the control itself is not."""
     return spec.spec.retrained is not None and spec.spec.retrained.control is not None
+
+
+def _turn(case: Case) -> int:
+    """Knees and mixes need what levels measured, and every level needs clean."""
+    return 0 if case.is_clean else 1 if case.level is not None else 2 if case.knee else 3

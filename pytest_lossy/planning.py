@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_lossy.cases import MIX, Case, CodecPlan, IndexedSpec
+from pytest_lossy.codecs.base import Levels
 from pytest_lossy.codecs.registry import CODECS, build_codec, intra_twin, needs_clips
 from pytest_lossy.data.registry import DATASETS
 from pytest_lossy.errors import ConfigurationError, LossyError
@@ -16,6 +17,7 @@ from pytest_lossy.settings import ALL, Settings
 from pytest_lossy.specs.index import find_specs, index_specs, plan_codec
 from pytest_lossy.specs.schema import Reference
 from pytest_lossy.tasks.registry import TASKS, known_metrics, task_metrics, task_primary
+from pytest_lossy.thresholds.knee_checks import knee_problems
 from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES, recovery_problems, silent_recovery_rules
 from pytest_lossy.thresholds.rules import Thresholds
@@ -96,8 +98,9 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
         raise ConfigurationError("\n".join(impossible))  # nothing runs, so that no report would tell
     if settings.strict and messages:
         raise ConfigurationError("\n".join(messages))
+    clashes = knee_problems([knee for spec in specs for knee in _knees(spec, settings)], thresholds)
     plans = {spec.name: codec_plans(spec, settings) for spec in specs}
-    clashes = recovery_problems(thresholds.rules, by_spec, plans)
+    clashes += recovery_problems(thresholds.rules, by_spec, plans)
     for spec, cases in by_spec:
         if spec.spec.task not in TASKS.builtin:
             continue
@@ -109,11 +112,24 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
                 clashes += error.problems
     if clashes:
         raise ConfigurationError(clashes)
+    if settings.knee:
+        problems = _single_levels(specs, settings, thresholds)
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+        warnings += [
+            f"{spec.name} is label-free: it has no retention, and --lossy-knee searches nothing there"
+            for spec in specs
+            if spec.reference == "clean" and plan_cases(spec, settings, thresholds)
+        ]
     return Plan(tuple(specs), thresholds, tuple(warnings + messages))
 
 
 def plan_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
-    """The cases of one spec that the flags select, with the mixes of their levels; empty where they select none."""
+    """The cases of one spec that the flags select; empty where they select none.
+
+    Clean, the levels, the knees that a rule gates, and the mixes of those levels. ``--lossy-knee`` is there to evaluate
+    few levels: then clean and the knee of each curve are all.
+    """
     if settings.models and not any(fnmatch.fnmatchcase(spec.name, pattern) for pattern in settings.models):
         return []
     if settings.tasks and spec.spec.task not in settings.tasks:
@@ -121,15 +137,36 @@ def plan_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) ->
     plans = selected_plans(spec, settings)
     if not plans:
         return []
+    if settings.knee:
+        return [spec.clean, *(spec.knee(plan) for plan in plans if spec.reference == "labels")]
     cases = spec.cases(plans)
-    return [*cases, *(case for case in thresholds.mix_cases(cases) if _is_gated(case, spec, thresholds))]
+    knees = [case for case in map(spec.knee, plans) if _is_gated(case, spec, thresholds)]
+    return [*cases, *knees, *(case for case in thresholds.mix_cases(cases) if _is_gated(case, spec, thresholds))]
 
 
-def _is_gated(mix: Case, spec: IndexedSpec, thresholds: Thresholds) -> bool:
-    """Whether a rule judges this mix: not one for the other reference, nor one that is silent about the task's metrics."""
+def _is_gated(case: Case, spec: IndexedSpec, thresholds: Thresholds) -> bool:
+    """Whether a rule judges this mix or knee: not one for the other reference, nor one silent about the task's metrics."""
     if spec.spec.task not in TASKS.builtin:  # its metrics are not known yet
-        return any(rule.reference == mix.reference and rule.rank(mix) is not None for rule in thresholds.rules)
-    return bool(thresholds.gates_for(mix, task_primary(mix.task), _directions(spec)))
+        return any(rule.reference == case.reference and rule.rank(case) is not None for rule in thresholds.rules)
+    return bool(thresholds.gates_for(case, task_primary(case.task), _directions(spec)))
+
+
+def _knees(spec: IndexedSpec, settings: Settings) -> list[tuple[Case, Levels, bool]]:
+    """The knee of every curve that the spec or the flags name, its codec's levels, and whether the spec is label-free."""
+    own = spec.reference == "clean" and settings.reference is None
+    return [(spec.knee(plan), plan.grid, own) for plan in codec_plans(spec, settings).values()]
+
+
+def _single_levels(specs: Sequence[IndexedSpec], settings: Settings, thresholds: Thresholds) -> list[str]:
+    """Searches that have nowhere to begin or to end."""
+    return [
+        f"--lossy-knee: {spec.name} has only level {plan.ends[0]:g} of {plan.label}; name the two ends of the search with "
+        f"--lossy-level={plan.label}:{plan.grid.default[0]:g},{plan.grid.default[-1]:g}"
+        for spec in specs
+        if plan_cases(spec, settings, thresholds)
+        for plan in selected_plans(spec, settings)
+        if spec.reference == "labels" and len(plan.levels) < 2
+    ]
 
 
 def _directions(spec: IndexedSpec) -> dict[str, bool]:
@@ -174,9 +211,9 @@ def _label_for(name: str, spec: IndexedSpec) -> str:
 
 
 def _all_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
-    """Every case that the spec lists or that the flags add, before narrowing, and every mix that a rule names."""
+    """Every case that the spec lists or that the flags add, before narrowing, every knee, and every mix of a rule."""
     cases = list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))]))
-    return [*cases, *thresholds.mix_cases(cases)]
+    return [*cases, *(case for case, *_ in _knees(spec, settings)), *thresholds.mix_cases(cases)]
 
 
 def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:

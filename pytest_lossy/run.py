@@ -167,6 +167,8 @@ class Run:
             thresholds=self.plan.thresholds,
             replicates=self.settings.replicates,
             strict=self.settings.strict,
+            tolerance=self.settings.tolerance,
+            search=self.settings.knee,
             worker=self.worker,
             progress=self._progress.update,
             others=self._other_models(),

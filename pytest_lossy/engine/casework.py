@@ -6,21 +6,24 @@ result depends on order. A process that dies while it computes leaves a mark, an
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
 from pytest_lossy.analysis.mixing import mix_replicates
 from pytest_lossy.analysis.recovery import Recovered
+from pytest_lossy.analysis.requirements import Measured
 from pytest_lossy.analysis.slices import tag_units, tagged_reduce
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
 from pytest_lossy.engine.gallery import GalleryOfCase, show_samples
+from pytest_lossy.engine.knee_work import Curve, find_knee, search_knee
 from pytest_lossy.engine.measured_row import bits_per_pixel, identity, measured_row
 from pytest_lossy.engine.other_models import OtherModels
 from pytest_lossy.engine.recovery_work import OwnCase, explain_undefined, measure_recovery, recovery_metrics
@@ -30,14 +33,15 @@ from pytest_lossy.results.document import CaseRow, MetricValue
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.replicates import StoredReplicates, samples_digest
 from pytest_lossy.results.store import RunStore
+from pytest_lossy.thresholds.knees import judge_knee
 from pytest_lossy.thresholds.recovery_checks import ask_for_recovery, recovery_directions
 from pytest_lossy.thresholds.rules import Gate, Thresholds
 from pytest_lossy.thresholds.verdicts import case_verdict, judge, outcome
 
 __all__ = ["CaseContext", "CaseFailureError", "ProgressOfCase", "run_case"]
 
-ProgressOfCase = Callable[[Case, int, int], None]
-"""Called with the case being computed, samples done and samples in all."""
+ProgressOfCase = Callable[[Case, int, int, str], None]
+"""Called with the case being computed, samples done, samples in all, and what it is computed for, if not for itself."""
 
 
 class CaseFailureError(LossyError):
@@ -56,8 +60,14 @@ class CaseContext:
     thresholds: Thresholds
     replicates: int
     strict: bool
+    tolerance: float
+    """Share of the clean metric that the knee allows to lose."""
+    search: bool = False
+    """Whether a knee is searched among the codec's levels, instead of found among those that the spec lists."""
     worker: str | None = None
     progress: ProgressOfCase | None = None
+    purpose: str = ""
+    """What other cases are computed for, such as ``jpeg-knee, evaluation 3``."""
     others: OtherModels | None = None
     """Models that gates on recovery compare with."""
     pictures: Mapping[str, int] = field(default_factory=dict)
@@ -82,6 +92,8 @@ def run_case(
     started = time.perf_counter()
     if case.mix is not None:
         return _run_mix(node_id, case, plans, runtime, context)
+    if case.knee:
+        return _run_knee(node_id, case, plans, runtime, context)
     codec = _codec(case, plans)
     evidence = _evidence(case, codec, runtime, context, own=True)
     if case.is_clean:
@@ -156,6 +168,92 @@ def _run_mix(
             "worker": context.worker,
         }
     )
+
+
+def _run_knee(
+    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: ModelRuntime, context: CaseContext
+) -> CaseRow:
+    """Find the knee of a curve, from its levels or by a search, and judge it."""
+    started = time.perf_counter()
+    plan, codec = plans[case.label], _codec(case, plans)
+    numbers = itertools.count(1)
+
+    def level_of(level: float) -> Measured:
+        part = runtime.spec.case(plan, level)
+        purpose = f"{case.name}, evaluation {next(numbers)}" if context.search else case.name
+        evidence = _evidence(part, codec, runtime, replace(context, purpose=purpose), own=False)
+        _clean(runtime, context, evidence)
+        row, stored = context.store.read_row(part.slug), context.store.load_replicates(part.slug)
+        if row is None or stored is None:
+            row = _probe_row(node_id, part, codec, evidence, runtime, context)
+            stored = context.store.load_replicates(part.slug)
+        return Measured(row, stored)
+
+    primary = runtime.task.primary
+    curve = Curve(
+        plan,
+        lambda: context.store.load_replicates(runtime.spec.clean.slug),
+        primary,
+        runtime.higher_is_better()[primary],
+        context.tolerance,
+        context.thresholds.defaults.confidence,
+    )
+    found = search_knee(curve, level_of) if context.search else find_knee(curve, level_of)
+    judged = [
+        judge_knee(
+            gate,
+            found.knee,
+            found.place,
+            tried=found.tried,
+            higher_is_more_compressed=plan.grid.higher_is_more_compressed,
+        )
+        for gate in _gates(case, runtime, context)
+    ]
+    rows = [entry.row for entry in found.levels]
+    return CaseRow.model_validate(
+        {
+            **identity(node_id, case),
+            "knee": found.knee,
+            "primary": primary,
+            "gates": judged,
+            "verdict": case_verdict(judged),
+            "outcome": outcome(judged, context.thresholds.defaults.inconclusive, strict=context.strict),
+            "samples": rows[0].samples,
+            "units": rows[0].units,
+            "seconds": round(time.perf_counter() - started, 3),
+            "fingerprint": codec.fingerprint() if codec else None,
+            "worker": context.worker,
+        }
+    )
+
+
+def _probe_row(
+    node_id: str,
+    case: Case,
+    codec: Codec | None,
+    evidence: CaseEvidence,
+    runtime: ModelRuntime,
+    context: CaseContext,
+) -> CaseRow:
+    """The row of a level that had to be measured for a knee; stored unless the level is a case of this run."""
+    measured = _measure(case, evidence, runtime, context)
+    row = measured_row(
+        f"{node_id.rpartition('::')[0]}::{case.name}",
+        case,
+        evidence,
+        runtime.task,
+        primary=runtime.task.primary,
+        metrics=_compared(case, measured, runtime.clean, runtime, context),
+        verdict="ungated",
+        outcome="none",
+        role="probe",
+        units=measured.units,
+        fingerprint=codec.fingerprint() if codec else None,
+        worker=context.worker,
+    )
+    if not context.store.was_started(case.slug):
+        context.store.write_probe(case.slug, row)
+    return row
 
 
 def _codec(case: Case, plans: Mapping[str, CodecPlan]) -> Codec | None:
@@ -288,7 +386,9 @@ def _evidence(
         try:
             progress = context.progress
             evidence = runtime.pipeline.evaluate(
-                codec, case.level, (lambda done, total: progress(case, done, total)) if progress else None
+                codec,
+                case.level,
+                (lambda done, total: progress(case, done, total, context.purpose)) if progress else None,
             )
             store.save_evidence(slug, evidence)
         except LossyError as error:
