@@ -118,6 +118,42 @@ def _merge(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from pytest_lossy.comparing import compare_runs, find_baseline
+    from pytest_lossy.report.comparison_rows import change_rows, comparison_sentence, move_text, power_text
+    from pytest_lossy.report.lookup import Lookup
+
+    here, baselines = Path.cwd(), arguments.baselines
+    before = find_baseline(str(arguments.before), baselines, Path("lossy-report"), here)
+    after = find_baseline(str(arguments.after), baselines, Path("lossy-report"), here)
+    comparison = compare_runs(before, after.document, after.folder, arguments.fail)
+    lookup = Lookup(after.document)
+    for row in change_rows(lookup, comparison):
+        if row.change.verdict != "unchanged" or arguments.all:
+            print(
+                f"{row.word}: {row.where}: {row.change.metric} {row.before} -> {row.after}, {row.difference}, p {row.p}"
+            )
+    for move in comparison.moves:
+        print(f"{move.model}, {move.codec}: {move_text(lookup, move)}")
+    for text in comparison.differences:
+        print(f"also different: {text}")
+    print(comparison_sentence(comparison))
+    power = power_text(comparison)
+    if power:
+        print(power)
+    worse = any(change.failed if arguments.fail else change.verdict == "worse" for change in comparison.changes)
+    return 1 if worse else 0
+
+
+def _rule(text: str) -> Any:
+    from pytest_lossy.comparing import parse_fail_rule
+
+    try:
+        return parse_fail_rule(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _cache(arguments: argparse.Namespace) -> int:
     from pytest_lossy import cache_command
     from pytest_lossy.engine.media_cache import DEFAULT_LIMIT_BYTES
@@ -225,6 +261,15 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("--output", type=Path, default=Path("lossy-report"), metavar="DIR", help="default: lossy-report")
     merge.add_argument("--partial", action="store_true", help="accept that shards or cases are missing")
     merge.set_defaults(run=_merge)
+    compare = commands.add_parser("compare", help="say what is worse than in an earlier run; status 1 if anything is")
+    compare.add_argument("before", help="a report folder, a results.json, or the name of a baseline")
+    compare.add_argument("after", help="the same")
+    compare.add_argument(
+        "--fail", type=_rule, metavar="RULE", help="only such losses: 'miou drop > 1%%' (default: any)"
+    )
+    compare.add_argument("--all", action="store_true", help="list what did not change, too")
+    compare.add_argument("--baselines", type=Path, default=Path(".lossy-baselines"), metavar="DIR")
+    compare.set_defaults(run=_compare)
     retrain = commands.add_parser(
         "retrain", help="fine-tune a spec's model on compressed data, beside a control on clean data"
     )

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_lossy.cases import KNEE, Case, IndexedSpec, format_level
 from pytest_lossy.errors import LossyError, MissingInputError, ResultsError
-from pytest_lossy.planning import plan_cases, selected_plans
+from pytest_lossy.planning import selected_plans
 from pytest_lossy.report.failure import failure_text
 from pytest_lossy.results.document import CaseRow
 from pytest_lossy.results.rows import error_row, unloaded_info
@@ -43,7 +43,7 @@ class LossyFile(pytest.File):
 
     def collect(self) -> Iterator[ModelCollector]:
         """The spec's model, if the flags select any of its cases."""
-        if plan_cases(self.spec, self.run.settings, self.run.plan.thresholds):
+        if self.run.cases_of(self.spec):
             collector: ModelCollector = ModelCollector.from_parent(self, name=self.spec.name)
             yield collector
 
@@ -61,7 +61,7 @@ class ModelCollector(pytest.Collector):
 
     def collect(self) -> Iterator[LossyItem]:
         """The model's cases, clean first, then each codec mild to severe."""
-        for case in plan_cases(self.spec, self.run.settings, self.run.plan.thresholds):
+        for case in self.run.cases_of(self.spec):
             item: LossyItem = LossyItem.from_parent(self, name=case.name, case=case)
             yield item
 
@@ -221,11 +221,11 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
     return result
 
 
-def _is_retrained(spec: IndexedSpec) -> bool:
-    """Whether a model is compared with a control; the control itself is not."""
-    return spec.spec.retrained is not None and spec.spec.retrained.control is not None
-
-
 def _turn(case: Case) -> int:
     """Knees and mixes need what levels measured, and every level needs clean."""
     return 0 if case.is_clean else 1 if case.level is not None else 2 if case.knee else 3
+
+
+def _is_retrained(spec: IndexedSpec) -> bool:
+    """Whether a model is compared with a control; the control itself is not."""
+    return spec.spec.retrained is not None and spec.spec.retrained.control is not None

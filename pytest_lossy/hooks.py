@@ -159,6 +159,9 @@ class LossyHooks:
             self.run.problem = str(error)
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return
+        comparison = self._document.comparison if self._document is not None else None
+        if exitstatus == 0 and comparison is not None and any(change.failed for change in comparison.changes):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._document is not None and self._document.run.counts.get("not_run") and exitstatus == 0:
             missing = [row for row in self._document.cases if row.verdict == "not_run" and not row.error]
             if missing:  # a skip is explained in its row; a case that nobody ran must not look like success

@@ -14,6 +14,7 @@ DEFAULT_THRESHOLDS = "thresholds.yaml"
 DEFAULT_REPORT = "lossy-report"
 DEFAULT_REPLICATES = 1000
 DEFAULT_TOLERANCE = "5%"
+DEFAULT_BASELINES = ".lossy-baselines"
 DEFAULT_SPILL = "2GiB"
 DEFAULT_CACHE_SIZE = "10GiB"
 DEFAULT_GALLERY = 3
@@ -108,6 +109,21 @@ def add_options(parser: pytest.Parser) -> None:
         help="this machine's share of the curves, such as 1/4; 'pytest-lossy merge' makes one report of all shares",
     )
     group.addoption(
+        "--lossy-save",
+        metavar="NAME",
+        help=f"keep this run's numbers as a baseline of that name (in {DEFAULT_BASELINES}/, or lossy_baselines)",
+    )
+    group.addoption(
+        "--lossy-compare",
+        metavar="REF",
+        help="compare with a baseline: a name, a report folder or results.json, or 'last' for what this run replaces",
+    )
+    group.addoption(
+        "--lossy-compare-fail",
+        metavar="RULE",
+        help="fail where a case is worse for certain, and by more than 'miou drop > 1%%' or 'primary loss > 0.01' says",
+    )
+    group.addoption(
         "--lossy-strict",
         action="store_true",
         default=None,
@@ -125,6 +141,7 @@ def add_options(parser: pytest.Parser) -> None:
         ("cache", "default of --lossy-cache"),
         ("cache_size", "default of --lossy-cache-size"),
         ("spill", "default of --lossy-spill"),
+        ("baselines", f"where --lossy-save keeps baselines (default: {DEFAULT_BASELINES})"),
     ):
         parser.addini(f"lossy_{name}", text, type="string", default="")
     parser.addini("lossy_no_cache", "default of --lossy-no-cache", type="bool", default=False)

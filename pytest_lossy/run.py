@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import shutil
@@ -21,12 +20,14 @@ from pytest_lossy.planning import Plan, codec_plans, plan_cases, plan_run, read_
 from pytest_lossy.results.document import ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore
 from pytest_lossy.scheduling.devices import DEVICE_VARIABLE
+from pytest_lossy.scheduling.shards import shard_of_cases
 from pytest_lossy.settings import Settings, parse_settings
 from pytest_lossy.thresholds.rules import Thresholds
 
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_lossy.comparing import Baseline
     from pytest_lossy.engine.casework import CaseContext
     from pytest_lossy.engine.media_cache import MediaCache
     from pytest_lossy.engine.other_models import OtherModels
@@ -50,7 +51,10 @@ class Run:
         self.command = "pytest"
         """As typed, ready for a shell."""
         self.planned: list[str] = []
+        self._shard_table: dict[tuple[str, str], set[int]] | None = None
         self._started = time.time()
+        self._resumed = 0
+        self._baseline: Baseline | None = None
         self._specs = {spec.path: spec for spec in plan.specs}
         self._published: list[tuple[str, Path]] = []
         self._progress: Any = None
@@ -120,9 +124,10 @@ class Run:
         """Take the report folder, and a temporary folder for decoded sources.
 
         Raises:
-            ResultsError: another run holds it, or it cannot be written.
+            ResultsError: another run holds it, it cannot be written, or there is no such baseline.
         """
-        self.folder.open()
+        self._resumed = self.folder.open(resume=self.settings.resume)
+        self._find_baseline()
         if self.settings.spill_bytes:
             try:
                 _remove_abandoned(Path(tempfile.gettempdir()))
@@ -149,11 +154,30 @@ class Run:
     def _cases(self) -> dict[tuple[str, str], tuple[IndexedSpec, Case]]:
         if not hasattr(self, "_case_table"):
             self._case_table = {
-                (case.model, case.name): (spec, case)
-                for spec in self.plan.specs
-                for case in plan_cases(spec, self.settings, self.plan.thresholds)
+                (case.model, case.name): (spec, case) for spec in self.plan.specs for case in self.cases_of(spec)
             }
         return self._case_table
+
+    def cases_of(self, spec: IndexedSpec) -> list[Case]:
+        """The cases of a spec that the flags select and that are this machine's share."""
+        cases = plan_cases(spec, self.settings, self.plan.thresholds)
+        if self.settings.shard is None:
+            return cases
+        mine = self.settings.shard[0] - 1
+        return [case for case in cases if mine in self._shards()[case.model, case.name]]
+
+    def _shards(self) -> dict[tuple[str, str], set[int]]:
+        if self._shard_table is None:
+            number = self.settings.shard[1] if self.settings.shard else 1
+            self._shard_table = shard_of_cases(
+                [
+                    (spec, cases)
+                    for spec in self.plan.specs
+                    if (cases := plan_cases(spec, self.settings, self.plan.thresholds))
+                ],
+                number,
+            )
+        return self._shard_table
 
     def case_context(self) -> CaseContext:
         """What every case of this process shares."""
@@ -236,11 +260,15 @@ class Run:
 
     def header_lines(self) -> list[str]:
         """What the terminal says before collection."""
-        chosen = [spec for spec in self.plan.specs if plan_cases(spec, self.settings, self.plan.thresholds)]
-        cases = sum(len(plan_cases(spec, self.settings, self.plan.thresholds)) for spec in chosen)
+        counts = [len(self.cases_of(spec)) for spec in self.plan.specs]
+        chosen, cases = sum(map(bool, counts)), sum(counts)
         gates = self.plan.thresholds.file or "no thresholds"
         smoke = f", smoke run of {self.settings.samples} samples" if self.settings.samples else ""
-        return [f"lossy: {len(chosen)} models, {cases} cases, gates from {gates}{smoke}"]
+        share = " (shard {}/{})".format(*self.settings.shard) if self.settings.shard else ""
+        lines = [f"lossy: {chosen} models, {cases} cases{share}, gates from {gates}{smoke}"]
+        if self.settings.resume:
+            lines.append(f"lossy: resuming, with the evidence of {self._resumed} cases of the run before")
+        return lines
 
     def finish(self, exit_status: int, *, interrupted: bool) -> ResultsDocument | None:
         """Assemble and publish the results.
@@ -280,19 +308,56 @@ class Run:
             workers=self.workers,
             command=self.command,
         )
+        document = document.model_copy(update={"run": document.run.model_copy(update=self._share())})
         document = conclude(document, self.store, self.plan.thresholds)
+        document = self._compared(document)
         warnings = [*document.run.warnings, *previous_warnings(self.folder.root / "results.json", document)]
         document = document.model_copy(update={"run": document.run.model_copy(update={"warnings": warnings})})
         # The numbers first: a page that cannot be drawn must not cost the run.
-        self.folder.publish(
-            "results.json",
-            _utf8(json.dumps(document.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
-        )
+        self.folder.publish("results.json", document.to_json())
         self._published = [("results", self.folder.root / "results.json")]
+        if self.settings.save is not None and document.run.status == "complete":
+            from pytest_lossy.comparing import save_baseline
+
+            kept = save_baseline(self.settings.save, self.folder.root, self.settings.baselines)
+            self._published.append(("baseline", kept))
         for name, content in report_files(document, read_pictures(self.folder.root, document)):
             self.folder.write(name, content)
         self._published.insert(0, ("report", self.folder.root / "index.html"))
         return document
+
+    def _find_baseline(self) -> None:
+        """Read what this run is compared with, before anything is replaced.
+
+        Raises:
+            ResultsError: there is none.
+        """
+        if self.settings.compare is not None:
+            from pytest_lossy.comparing import find_baseline
+
+            self._baseline = find_baseline(self.settings.compare, self.settings.baselines, self.folder.root, self.root)
+
+    def _compared(self, document: ResultsDocument) -> ResultsDocument:
+        """The document beside its baseline, whose replicates still lie where they were."""
+        if self._baseline is None:
+            return document
+        from pytest_lossy.comparing import compare_runs, parse_fail_rule
+
+        rule = parse_fail_rule(self.settings.compare_fail) if self.settings.compare_fail else None
+        comparison = compare_runs(self._baseline, document, self.store.folder, rule)
+        return document.model_copy(update={"comparison": comparison})
+
+    def _share(self) -> dict[str, Any]:
+        """What the results say of a run that is part of another."""
+        shared: dict[str, Any] = {"resumed": self._resumed}
+        if self.settings.shard is not None:
+            shared["shard"] = "{}/{}".format(*self.settings.shard)
+            shared["planned"] = [
+                f"{spec.shown}::{spec.name}::{case.name}"
+                for spec in self.plan.specs
+                for case in plan_cases(spec, self.settings, self.plan.thresholds)
+            ]
+        return shared
 
     def published(self) -> list[tuple[str, str]]:
         """Label and path of what :meth:`finish` wrote, relative to the current folder where below it."""
@@ -323,8 +388,3 @@ def _remove_abandoned(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue  # another user's, or removed in the meantime
-
-
-def _utf8(text: str) -> bytes:
-    """Encode text that may hold file names which are not UTF-8."""
-    return text.encode("utf-8", "backslashreplace")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.options import (
+    DEFAULT_BASELINES,
     DEFAULT_CACHE_SIZE,
     DEFAULT_GALLERY,
     DEFAULT_REPLICATES,
@@ -83,11 +84,18 @@ class Settings:
     """Take over the evidence of the run before."""
     shard: tuple[int, int] | None = None
     """This machine's share, from 1, and the number of shares; None for everything."""
+    save: str | None = None
+    """The name under which this run becomes a baseline."""
+    compare: str | None = None
+    """The baseline that this run is compared with."""
+    compare_fail: str | None = None
+    """Which change fails the run; checked to be a rule."""
+    baselines: Path = Path(DEFAULT_BASELINES)
 
     def serialise(self) -> dict[str, Any]:
         """Exact builtins, to cross a process."""
         data = asdict(self)
-        for name in ("specs", "thresholds", "report", "cache"):
+        for name in ("specs", "thresholds", "report", "cache", "baselines"):
             data[name] = str(data[name]) if data[name] is not None else None
         data["levels"] = [[choice.label, list(choice.levels)] for choice in self.levels]
         for name in ("codecs", "models", "tasks", "device"):
@@ -99,7 +107,7 @@ class Settings:
     def deserialise(cls, data: Mapping[str, Any]) -> Settings:
         """The inverse of :meth:`serialise`."""
         fields = dict(data)
-        for name in ("specs", "thresholds", "report", "cache"):
+        for name in ("specs", "thresholds", "report", "cache", "baselines"):
             fields[name] = Path(fields[name]) if fields[name] is not None else None
         fields["levels"] = tuple(LevelChoice(label, tuple(levels)) for label, levels in fields["levels"])
         for name in ("codecs", "models", "tasks", "device"):
@@ -138,6 +146,10 @@ def parse_settings(config: pytest.Config) -> Settings:
         knee=bool(config.getoption("lossy_knee")),
         resume=bool(config.getoption("lossy_resume")),
         shard=reader.shard(),
+        save=reader.baseline_name(),
+        compare=config.getoption("lossy_compare"),
+        compare_fail=reader.fail_rule(),
+        baselines=reader.path("baselines", DEFAULT_BASELINES),
     )
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")
@@ -219,6 +231,31 @@ class _Reader:
                 f"{origin}: {text!r} is no share above 0% and below 100%; write for example 5% or 0.05"
             )
         return share
+
+    def baseline_name(self) -> str | None:
+        name: str | None = self.config.getoption("lossy_save")
+        if name is not None and (not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) or name == "last"):
+            self.problems.append(
+                f"--lossy-save: {name!r} is no name; write letters, digits, '.', '_' and '-', but not 'last'"
+            )
+            return None
+        if name is not None and self.config.getoption("lossy_samples"):
+            self.problems.append("--lossy-save: a smoke run (--lossy-samples) makes no baseline; run all samples")
+        return name
+
+    def fail_rule(self) -> str | None:
+        text: str | None = self.config.getoption("lossy_compare_fail")
+        if text is None:
+            return None
+        from pytest_lossy.comparing import parse_fail_rule
+
+        if self.config.getoption("lossy_compare") is None:
+            self.problems.append("--lossy-compare-fail: compares with nothing; add --lossy-compare=NAME")
+        try:
+            parse_fail_rule(text)
+        except ValueError as error:
+            self.problems.append(f"--lossy-compare-fail: {error}")
+        return text
 
     def shard(self) -> tuple[int, int] | None:
         text = self.config.getoption("lossy_shard", None)

@@ -23,12 +23,13 @@ from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
 from pytest_lossy.engine.gallery import GalleryOfCase, show_samples
+from pytest_lossy.engine.inputs import case_inputs
 from pytest_lossy.engine.knee_work import Curve, find_knee, search_knee
 from pytest_lossy.engine.measured_row import bits_per_pixel, identity, measured_row
 from pytest_lossy.engine.other_models import OtherModels
 from pytest_lossy.engine.recovery_work import OwnCase, explain_undefined, measure_recovery, recovery_metrics
 from pytest_lossy.engine.runtime import ModelRuntime
-from pytest_lossy.errors import LossyError, ModelError
+from pytest_lossy.errors import LossyError, ModelError, ResultsError
 from pytest_lossy.results.document import CaseRow, MetricValue
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.replicates import StoredReplicates, samples_digest
@@ -369,11 +370,14 @@ def _evidence(
 ) -> CaseEvidence:
     """Load a case's evidence, or compute it under the case's lock."""
     store, slug = context.store, case.slug
-    if store.has_evidence(slug):
-        return store.load_evidence(slug)
+    inputs = case_inputs(runtime.inputs(), codec, case.level)
+    stored = _stored_evidence(store, slug, inputs)
+    if stored is not None:
+        return stored
     with store.computing(slug):
-        if store.has_evidence(slug):
-            return store.load_evidence(slug)
+        stored = _stored_evidence(store, slug, inputs)
+        if stored is not None:
+            return stored
         if store.crashed(slug):
             raise CaseFailureError(
                 f"a worker died while it computed {case.model}::{case.name}; run that case alone to see why",
@@ -390,6 +394,7 @@ def _evidence(
                 case.level,
                 (lambda done, total: progress(case, done, total, context.purpose)) if progress else None,
             )
+            evidence = replace(evidence, meta={**evidence.meta, "inputs": inputs})
             store.save_evidence(slug, evidence)
         except LossyError as error:
             store.write_failure(slug, str(error))
@@ -398,6 +403,22 @@ def _evidence(
         finally:
             store.unmark_computing(slug)
         return evidence
+
+
+def _stored_evidence(store: RunStore, slug: str, inputs: str) -> CaseEvidence | None:
+    """A case's evidence, if this run has it, or an earlier one whose inputs were the same."""
+    if not store.has_evidence(slug):
+        return None
+    if not store.is_restored(slug):
+        return store.load_evidence(slug)
+    try:
+        evidence = store.load_evidence(slug)
+    except ResultsError:  # what an earlier run left damaged is computed again
+        return None
+    if evidence.meta.get("inputs") != inputs:
+        return None
+    store.confirm(slug)
+    return evidence
 
 
 def _failed(case: Case, reason: str) -> CaseFailureError:

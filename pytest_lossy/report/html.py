@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -28,7 +28,8 @@ from pytest_lossy.report.budget_tables import (
     rate_rows,
     tag_limits,
 )
-from pytest_lossy.report.curve_words import bytes_text, curve_notes, curve_sentence
+from pytest_lossy.report.comparison_rows import change_rows, comparison_sentence, move_text, power_text
+from pytest_lossy.report.curve_words import curve_notes, curve_sentence
 from pytest_lossy.report.gallery import gallery_models
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.knee_table import knee_rows, published_rows
@@ -73,21 +74,21 @@ _FOLDED = 40
 """Curves up to which the table of knees stands open."""
 
 _ORDER = (
-    ("attention.html.j2", "attention", "Needs attention"),
+    ("attention.html.j2", "attention", "Attention"),
     ("curves.html.j2", "curves", "Curves"),
-    ("heat.html.j2", "retention", "Retention at a glance"),
+    ("heat.html.j2", "retention", "Heat map"),
     ("slices.html.j2", "slices", "Slices"),
     ("gallery.html.j2", "gallery", "Samples"),
     ("recovery.html.j2", "recovery", "Recovery"),
     ("resilience.html.j2", "resilience", "Resilience"),
-    ("budget.html.j2", "budget", "Budget and rates"),
-    # a comparison to a baseline stands here once results hold one
+    ("budget.html.j2", "budget", "Budget"),
+    ("comparison.html.j2", "comparison", "Baseline"),
     ("cases.html.j2", "cases", "All cases"),
-    ("models.html.j2", "models", "Models and data"),
-    ("run.html.j2", "run", "Run and environment"),
-    ("method.html.j2", "method", "How the numbers were made"),
+    ("models.html.j2", "models", "Models"),
+    ("run.html.j2", "run", "Run"),
+    ("method.html.j2", "method", "Method"),
 )
-"""Template, anchor and title of each section below the verdict, in the reader's order: what failed, why, where, how it
+"""Template, anchor and short title of each section below the verdict, in the reader's order: what failed, why, where, how it
 looks, what helps; then every row and how it came about. Each is one ``<section>``, or nothing."""
 
 
@@ -221,6 +222,18 @@ def _data_uri(content: bytes) -> Markup:
     return Markup(f"data:image/{kind};base64,{b64encode(content).decode('ascii')}")  # noqa: S704
 
 
+def _compared(lookup: Lookup) -> dict[str, Any] | None:
+    comparison = lookup.document.comparison
+    if comparison is None:
+        return None
+    return {
+        "sentence": comparison_sentence(comparison),
+        "power": power_text(comparison),
+        "rows": change_rows(lookup, comparison),
+        "moves": [(move, move_text(lookup, move)) for move in comparison.moves],
+    }
+
+
 def render_html(
     document: ResultsDocument, pictures: Mapping[str, bytes] | None = None, budgets: Sequence[Budget] = ()
 ) -> str:
@@ -255,7 +268,6 @@ def render_html(
             free=any(lookup.label_free(name) for name in lookup.model_names),
             ranking=rank_slices(lookup),
             published=published_rows(lookup, knees),
-            bytes=partial(bytes_text, lookup),
             percent=f"{document.run.confidence * 100:g}%",
             resilience=resilience_tables(lookup),
             experiments=experiment_rows(lookup),
@@ -265,6 +277,7 @@ def render_html(
             gallery=gallery_models(lookup, pictures or {}),
             heats=heat_maps(lookup),
             shades=_shades(),
+            compared=_compared(lookup),
             recovery=recovery_view(lookup),
             recovery_claim=RECOVERY_CLAIM,
             recovery_text=recovery_text,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pytest_lossy.analysis.budget import Budget
 from pytest_lossy.report import formatting
 from pytest_lossy.report.budget_tables import budget_name, budget_table, choice_name
+from pytest_lossy.report.comparison_rows import change_rows, comparison_sentence
 from pytest_lossy.report.curve_words import bytes_text, knee_text, limit_text
 from pytest_lossy.report.headline import Problem, headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
@@ -339,6 +340,36 @@ def _measurements(budget: _Budget, lookup: Lookup) -> None:
         budget.table("### Cases without a curve", header, rest, budget.room)
 
 
+def _changes(budget: _Budget, lookup: Lookup) -> None:
+    """What is certainly worse or better than the baseline, and whether a rule fails for it."""
+    comparison = lookup.document.comparison
+    if comparison is None:
+        return
+    budget.add(
+        f"### Against the baseline {escaped(comparison.reference, 80)}\n\n{comparison_sentence(comparison)}."
+        + (
+            f" Not only the models may differ: {escaped('; '.join(comparison.differences), 600)}."
+            * bool(comparison.differences)
+        )
+    )
+    rows = [
+        [
+            escaped(row.where),
+            escaped(row.change.metric, 80),
+            row.before,
+            row.after,
+            row.difference,
+            row.relative,
+            row.word,
+        ]
+        for row in change_rows(lookup, comparison)
+        if row.change.verdict in ("worse", "better")
+    ]
+    if rows:
+        header = ["Case", "Metric", "Before", "After", "Difference [interval]", "Relative", "Change"]
+        budget.table("Certain changes", header, rows, budget.room // 3)
+
+
 def render_markdown(document: ResultsDocument, budgets: Sequence[Budget] = ()) -> str:
     """Render the summary: outcome, what failed, then every curve, in at most :data:`LIMIT` characters.
 
@@ -350,7 +381,7 @@ def render_markdown(document: ResultsDocument, budgets: Sequence[Budget] = ()) -
     budget = _Budget(LIMIT - _FOOTER_ROOM)
     _opening(budget, lookup)
     _failures(budget, lookup)
-    # the change against a baseline belongs here once results hold one
+    _changes(budget, lookup)
     _knees(budget, lookup)
     _recovery(budget, lookup)
     _resilience(budget, lookup)

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from pytest_lossy.report import formatting
+from pytest_lossy.report.comparison_rows import change_rows, comparison_sentence
 from pytest_lossy.report.curve_words import curve_sentence
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
@@ -201,6 +202,31 @@ def _recovered(lookup: Lookup, width: int) -> list[Line]:
     return lines
 
 
+def _changed(lookup: Lookup, width: int, most: int = 12) -> list[Line]:
+    """What became of the baseline's numbers: every certain change, up to ``most``."""
+    comparison = lookup.document.comparison
+    if comparison is None:
+        return []
+    opening = f"baseline {comparison.reference}: {comparison_sentence(comparison)}"
+    lines: list[Line] = [(line, {}) for line in _wrapped(opening, width)]
+    certain = [row for row in change_rows(lookup, comparison) if row.change.verdict in ("worse", "better")]
+    for row in certain[:most]:
+        colour = (
+            {"red": True}
+            if row.change.failed
+            else {"yellow": True}
+            if row.change.verdict == "worse"
+            else {"green": True}
+        )
+        text = f"{row.word}: {row.where}: {row.change.metric} {row.before} -> {row.after} ({row.relative})"
+        lines += [(line, colour) for line in _wrapped(text, width)]
+    if len(certain) > most:
+        lines.append((f"and {len(certain) - most} more, listed in the report", {}))
+    for text in comparison.differences:
+        lines += [(line, {"yellow": True}) for line in _wrapped(f"also different: {text}", width)]
+    return [*lines, ("", {})]
+
+
 def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> list[Line]:
     """Give the closing section of a run, lines of at most ``width`` characters.
 
@@ -218,6 +244,7 @@ def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> l
         if few or any(case.verdict not in _QUIET for case in cases):
             lines += [*_table(lookup, cases, width, verbose=verbose, few=few), ("", {})]
     lines += _recovered(lookup, width)
+    lines += _changed(lookup, width)
     for group in error_groups(lookup):
         count = formatting.count(len(group.cases), "case")
         first = next((line for line in group.message.splitlines() if line.strip()), "")

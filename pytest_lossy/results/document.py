@@ -14,11 +14,14 @@ from pydantic import Field, FiniteFloat
 from pytest_lossy.results.findings import (
     ArmDifference,
     ArmMember,
+    CaseChange,
+    Comparison,
     Curve,
     CurvePoint,
     FamilyResilience,
     GallerySample,
     Knee,
+    KneeMove,
     Limit,
     Position,
     RateDifference,
@@ -34,8 +37,10 @@ __all__ = [
     "SCHEMA_VERSION",
     "ArmDifference",
     "ArmMember",
+    "CaseChange",
     "CaseRow",
     "CodecInfo",
+    "Comparison",
     "Curve",
     "CurvePoint",
     "DataInfo",
@@ -46,6 +51,7 @@ __all__ = [
     "GallerySample",
     "GateResult",
     "Knee",
+    "KneeMove",
     "Limit",
     "MetricInfo",
     "MetricValue",
@@ -264,6 +270,7 @@ class ResultsDocument(Strict):
     recovery_summary: list[RecoverySummary] = []
     resilience: Resilience | None = None
     gallery: list[GallerySample] = []
+    comparison: Annotated[Comparison | None, Field(description="with a baseline, under --lossy-compare")] = None
 
     def to_json(self) -> bytes:
         """The content of ``results.json``; text that is no UTF-8, such as a file's name, is backslashed."""

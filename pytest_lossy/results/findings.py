@@ -16,6 +16,7 @@ __all__ = [
     "FamilyResilience",
     "GallerySample",
     "Knee",
+    "KneeMove",
     "Limit",
     "PictureKind",
     "Position",
@@ -299,3 +300,60 @@ class GallerySample(Strict):
         tuple[int, int, int, int] | None,
         Field(description="left, top, width and height of the part that source, compressed and difference show"),
     ] = None
+
+
+class CaseChange(Strict):
+    """What became of one case since the baseline."""
+
+    case: str
+    model: str
+    codec: str
+    level: Number
+    metric: str
+    before: Number
+    after: Number
+    change: Annotated[
+        Estimate, Field(description="after - before in the metric's units, signed so that better is positive")
+    ]
+    relative: Annotated[Number, Field(description="change / before; for errors -change / after")] = None
+    paired: Annotated[bool, Field(description="whether both runs measured the same samples")]
+    p: Annotated[Number, Field(description="one-sided, of a loss in this case alone")] = None
+    p_adjusted: Annotated[Number, Field(description="the same with an allowance for all compared cases")] = None
+    detectable: Annotated[
+        Number, Field(description="the smallest loss that this comparison finds with 80 % power, in the metric's units")
+    ] = None
+    samples_for: Annotated[
+        dict[str, int],
+        Field(description="loss, a share of the metric such as `0.5%` -> independent units that show it"),
+    ] = {}
+    verdict: Literal["worse", "better", "unchanged", "not_compared"]
+    failed: Annotated[bool, Field(description="whether --lossy-compare-fail names this change")] = False
+
+
+class KneeMove(Strict):
+    """Where a knee and an operating limit were, and where they are."""
+
+    model: str
+    codec: str
+    knee_before: Number = None
+    knee_after: Number = None
+    status_before: str
+    status_after: str
+    limit_before: Number = None
+    limit_after: Number = None
+
+
+class Comparison(Strict):
+    """A run beside an earlier one."""
+
+    reference: Annotated[str, Field(description="as --lossy-compare names it")]
+    started: Annotated[str, Field(description="of the earlier run")]
+    alpha: Annotated[FiniteFloat, Field(description="one-sided, over all compared cases")]
+    changes: list[CaseChange]
+    moves: list[KneeMove] = []
+    only_before: list[str] = []
+    only_after: list[str] = []
+    differences: Annotated[
+        list[str], Field(description="of data, weights, codecs and environments, in words; the cause may lie there")
+    ] = []
+    rule: Annotated[str | None, Field(description="--lossy-compare-fail")] = None

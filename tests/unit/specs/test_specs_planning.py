@@ -235,7 +235,8 @@ def parsed(flags: dict[str, Any] | None = None, ini: dict[str, Any] | None = Non
 
 def test_defaults() -> None:
     sizes = {"spill_bytes": 2 * 1024**3, "cache_bytes": 10 * 1024**3}
-    assert parsed() == replace(BASE, cache=media_cache_folder(), **sizes)
+    paths = {"cache": media_cache_folder(), "baselines": ROOT / ".lossy-baselines"}
+    assert parsed() == replace(BASE, **paths, **sizes)
 
 
 def test_flags_beat_ini_values_and_lists_are_split() -> None:
