@@ -98,5 +98,10 @@ def _completed(curve: Curve, run: Evaluated) -> Curve:
         ),
         tolerance=run.document.run.tolerance,
         confidence=run.document.run.confidence,
+        searched=any(
+            row.knee is not None and row.knee.evaluations is not None
+            for row in run.document.cases
+            if (row.model, row.codec) == (curve.model, curve.codec)
+        ),
     )
     return complete_curve(curve, data)

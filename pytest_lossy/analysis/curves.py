@@ -14,6 +14,7 @@ from pytest_lossy.analysis.limit import Step, Walk, walk
 from pytest_lossy.analysis.positions import Scale, locate
 from pytest_lossy.analysis.requirements import Measured, gates_on, level_step, tags_of
 from pytest_lossy.analysis.retention import RetentionCurve, retention_curve
+from pytest_lossy.analysis.search import LIMIT_TESTS
 from pytest_lossy.results.document import Curve, Estimate, Knee, Limit
 from pytest_lossy.results.replicates import StoredReplicates
 from pytest_lossy.tasks.base import FloatArray
@@ -34,6 +35,13 @@ class CurveData:
     """Share of the clean metric that the knee allows to lose."""
     confidence: float
     """Of the band and of two-sided intervals; one-sided bounds have the same."""
+    searched: bool = False
+    """Whether the levels were chosen one by one, by what those before them showed."""
+
+    @property
+    def limit_confidence(self) -> float:
+        """Of the one-sided bounds that the operating limit rests on."""
+        return 1 - (1 - self.confidence) / LIMIT_TESTS if self.searched else self.confidence
 
     def name(self, level: float) -> str:
         """A level as node ids print it: ``q15``."""
@@ -161,7 +169,7 @@ def limit_finding(data: CurveData, tag: str | None = None) -> Limit:
         level_step(entry, data.clean, metric, higher_is_better=data.higher_is_better, tolerance=data.tolerance)
         for entry in data.levels
     ]
-    found = walk(steps, confidence=data.confidence)
+    found = walk(steps, confidence=data.limit_confidence)
     # The level that decided says what was required; where every level passed, the last one.
     decisive = found.ended if found.ended is not None else found.last
     if decisive is not None and not steps[decisive].requirements:
@@ -172,7 +180,7 @@ def limit_finding(data: CurveData, tag: str | None = None) -> Limit:
         metric=data.metric,
         slice=tag,
         status=found.status,
-        requirement=f"{words}, shown at one-sided {100 * data.confidence:.6g}%" if words else "",
+        requirement=f"{words}, shown at one-sided {100 * data.limit_confidence:.4g}%" if words else "",
         gated=decisive is not None and bool(gates_on(data.levels[decisive].row, metric)),
         level=row.level if row else None,
         case=row.id if row else None,

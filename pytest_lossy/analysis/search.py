@@ -9,12 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LevelScale", "Reading", "search"]
+__all__ = ["LIMIT_TESTS", "LevelScale", "Reading", "search"]
 
 _CELLS = 100
 """A bracket narrower than this part of the way from the mildest to the most severe level is not halved again."""
 
-_MOST = 2 * math.ceil(math.log2(_CELLS)) + 2
+LIMIT_TESTS = math.ceil(math.log2(_CELLS))
+"""Levels that one bisection may ask whether they are safe. A walk over levels that were fixed beforehand needs no correction
+for how many they are; one over levels that were chosen by earlier answers does (Bonferroni), since each is another chance
+to take an unsafe level for safe."""
+
+_MOST = 2 * LIMIT_TESTS + 2
 """Evaluations: both ends, and one bisection for the knee and one for the limit. Only noise could ask for more."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_lossy.analysis.curves import CurveData, curve_retention, knee_finding, limit_finding
 from pytest_lossy.analysis.knee import locate_knee
@@ -33,6 +33,7 @@ class Curve:
     higher_is_better: bool
     tolerance: float
     confidence: float
+    searched: bool = False
 
     def data(self, levels: Mapping[float, Measured]) -> CurveData:
         """The curve through some levels, in any order."""
@@ -43,6 +44,7 @@ class Curve:
             self.higher_is_better,
             self.tolerance,
             self.confidence,
+            self.searched,
         )
 
 
@@ -70,7 +72,7 @@ def find_knee(curve: Curve, level_of: LevelOf) -> FoundKnee:
 
 def search_knee(curve: Curve, level_of: LevelOf) -> FoundKnee:
     """The knee and the operating limit by bisection between the mildest and the most severe level of the spec."""
-    known: dict[float, Measured] = {}
+    curve, known = replace(curve, searched=True), dict[float, Measured]()
 
     def evaluate(levels: tuple[float, ...]) -> Reading:
         for level in levels:
@@ -83,9 +85,8 @@ def search_knee(curve: Curve, level_of: LevelOf) -> FoundKnee:
     mild, severe = (f"{curve.plan.parameter}{level:g}" for level in curve.plan.ends)
     note = f"Bisection evaluated {len(known)} levels between {mild} and {severe}."
     explanation = f"{found.knee.explanation} {note}".strip()
-    return FoundKnee(
-        found.knee.model_copy(update={"explanation": explanation}), found.place, found.levels, found.samples
-    )
+    told = {"explanation": explanation, "evaluations": len(known)}
+    return FoundKnee(found.knee.model_copy(update=told), found.place, found.levels, found.samples)
 
 
 def _read(curve: Curve, data: CurveData) -> Reading:

@@ -69,6 +69,9 @@ class Knee(Strict):
         Field(description="full width of the simultaneous retention band where the curve is nearest to crossing"),
     ] = None
     explanation: Annotated[str, Field(description="the answer in one sentence, such as why it is not resolved")] = ""
+    evaluations: Annotated[
+        int | None, Field(description="levels that a search evaluated; null where they were listed before anything ran")
+    ] = None
     second_opinion: Annotated[
         Estimate | None, Field(description="level of the break of a two-segment fit; null where one line fits as well")
     ] = None

@@ -217,7 +217,7 @@ def test_the_search_needs_few_levels(suite: pytest.Pytester) -> None:
     assert len(probes) <= 11
     knee = found["jpeg-knee"]
     assert f"Bisection evaluated {len(probes)} levels between q95 and q5." in knee["knee"]["explanation"]
-    assert found["clean"]["role"] == "case"
+    assert (found["clean"]["role"], knee["knee"]["evaluations"]) == ("case", len(probes))
     (curve,) = document["curves"]
     assert [point["level"] for point in curve["points"]] == sorted(probes, reverse=True)
     assert {point["role"] for point in curve["points"]} == {"probe"}
@@ -245,7 +245,10 @@ def test_the_search_needs_few_levels(suite: pytest.Pytester) -> None:
     dense_run.assert_outcomes(passed=len(probes) + 1)
     (dense,) = results(suite)["curves"]
     assert dense["knee"] == curve["knee"]
-    assert dense["limit"] == curve["limit"]
+    # A level that the search chose by what it had seen must show more than one that was listed before.
+    assert limit["requirement"] == "miou retention at least 95%, shown at one-sided 99.29%"
+    assert dense["limit"]["requirement"].endswith("at one-sided 95%")
+    assert dense["limit"]["level"] <= limit["level"]
 
 
 def test_searches_are_the_same_whatever_runs_them(suite: pytest.Pytester) -> None:
