@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -23,12 +24,17 @@ CLEAN = {
 }
 """Model -> a metric that is better when higher, and what a few clean samples must reach: far above chance."""
 
+RETRAINED = tuple(
+    f"{parent}.{kind}" for parent in ("faster-rcnn-mini", "segnet-mini") for kind in ("control", "jpeg-mix")
+)
+"""Fine-tuned from the models above."""
+
 SAMPLES = 24
 
 
 def test_the_specs_are_valid_and_refer_to_the_schema() -> None:
     paths = find_specs(ROOT / "model_specs")
-    assert {spec.name for spec in index_specs(paths, ROOT)} == set(CLEAN)
+    assert {spec.name for spec in index_specs(paths, ROOT)} == {*CLEAN, *RETRAINED}
     for path in (*paths, ROOT / "thresholds.yaml"):
         first = path.read_text(encoding="utf-8").splitlines()[0]
         schema = path.parent / first.partition("$schema=")[2]
@@ -59,6 +65,33 @@ def test_a_smoke_run_of_each_model(suite: pytest.Pytester, model: str) -> None:
     clean, severe = (rows[level]["metrics"][metric]["value"] for level in (None, 3))
     assert clean > floor
     assert severe < clean
+
+
+def test_retrained_models_have_controls_of_their_length() -> None:
+    specs = {spec.name: spec.spec for spec in index_specs(find_specs(ROOT / "model_specs"), ROOT)}
+    for name in RETRAINED:
+        record, weights = specs[name].retrained, specs[name].model.weights
+        assert record is not None
+        assert weights is not None
+        assert hashlib.sha256((ROOT / "model_specs" / weights).read_bytes()).hexdigest() == specs[name].model.sha256
+        assert specs[name].data == specs[record.parent].data
+        if record.control is not None:
+            control = specs[record.control].retrained
+            assert control is not None
+            assert (control.parent, control.iterations) == (record.parent, record.iterations)
+            assert control.seed == record.seed
+
+
+def test_retraining_recovers_where_the_codec_takes_most(suite: pytest.Pytester) -> None:
+    """One model alone: its gates measure its control and its parent."""
+    suite.runpytest_subprocess(
+        "--lossy-codec=jpeg", "--lossy-model=segnet-mini.jpeg-mix", f"--lossy-samples={SAMPLES}", "--lossy-level=jpeg:5"
+    )
+    document = results(suite)
+    assert not [row["error"] for row in document["cases"] if row["error"]]
+    (recovery,) = [entry for entry in document["recovery"] if entry["metric"] == "miou"]
+    assert recovery["gain"]["low"] > 0
+    assert recovery["recovery"]["low"] > 0
 
 
 def test_the_size_of_segnet(suite: pytest.Pytester) -> None:
