@@ -63,7 +63,7 @@ class ExperimentRow:
 
 
 def points_text(estimate: Estimate | None) -> str:
-    """Print a difference of shares in points, ``+1.3 [-0.4, +3.0]``."""
+    """Print a difference of shares in points, ``+1.30 [-0.40, +3.00]``."""
     if estimate is None:
         return formatting.ABSENT
     return formatting.with_interval(estimate.value, estimate.low, estimate.high, _points)
@@ -72,8 +72,8 @@ def points_text(estimate: Estimate | None) -> str:
 def _points(value: float | None) -> str:
     if value is None:
         return formatting.ABSENT
-    text = f"{100 * value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
+    text = f"{100 * value:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text
 
 
 def area_text(estimate: Estimate | None) -> str:
@@ -121,19 +121,19 @@ def experiment_sentence(found: ArmDifference) -> str:
     if estimate is None or estimate.value is None:
         return f"The retained areas of {found.arm} and {found.against} cannot be compared."
     more, less = (found.arm, found.against) if estimate.value >= 0 else (found.against, found.arm)
-    size = f"{100 * abs(estimate.value):.1f} points"
+    size = f"{100 * abs(estimate.value):.2f} points"
     if estimate.low is None or estimate.high is None:
         text = f"{more} keeps {size} more of its clean metric than {less}; there is no interval to judge that by."
     elif estimate.low > 0 or estimate.high < 0:
         text = f"{more} keeps {size} more of its clean metric than {less}, more than samples and seeds explain."
     else:
         text = (
-            f"No difference is shown: {more} keeps {size} more of its clean metric than {less}, "
-            "which samples and seeds may explain."
+            f"No difference is shown: {found.arm} minus {found.against} is {_points(estimate.value)} points of the clean "
+            f"metric, and samples and seeds allow {_points(estimate.low)} to {_points(estimate.high)}."
         )
     clean = found.clean
     uneven = clean.low is not None and clean.high is not None and (clean.low > 0 or clean.high < 0)
-    return f"{text} They differ on clean samples too." if uneven else text
+    return f"{text} On clean samples they differ." if uneven else text
 
 
 def _claim(lookup: Lookup, found: ArmDifference) -> str | None:

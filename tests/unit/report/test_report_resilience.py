@@ -79,13 +79,16 @@ def compared(*found: ArmDifference, decoder: str = "encoder-decoder", plain: str
 
 def test_an_experiment_says_what_it_shows_whichever_way_it_comes_out() -> None:
     assert experiment_sentence(difference(0.004, 0.022)) == (
-        "decoder keeps 1.3 points more of its clean metric than plain, more than samples and seeds explain."
+        "decoder keeps 1.30 points more of its clean metric than plain, more than samples and seeds explain."
     )
-    assert experiment_sentence(difference(-0.022, -0.004, -0.013)).startswith("plain keeps 1.3 points more")
-    assert experiment_sentence(difference(-0.02, 0.04)).startswith("No difference is shown")
+    assert experiment_sentence(difference(-0.022, -0.004, -0.013)).startswith("plain keeps 1.30 points more")
+    assert experiment_sentence(difference(-0.02, 0.04)) == (
+        "No difference is shown: decoder minus plain is +1.30 points of the clean metric, "
+        "and samples and seeds allow -2.00 to +4.00."
+    )
     assert "no interval" in experiment_sentence(difference(None, None))
     uneven = difference(0.004, 0.022, clean=Estimate(value=0.1, low=0.05, high=0.15))
-    assert experiment_sentence(uneven).endswith("They differ on clean samples too.")
+    assert experiment_sentence(uneven).endswith("On clean samples they differ.")
     assert "cannot be compared" in experiment_sentence(difference(0, 0, over_level=None))
 
 
@@ -119,14 +122,14 @@ def test_the_published_claim_stands_beside_it_where_it_is_about_that(
 def test_the_page_has_every_seed_and_the_summary_the_difference() -> None:
     made = compared(difference(0.004, 0.022))
     page = Page.read(render_html(made))
-    assert "+1.3 [+0.4, +2.2]" in page.text
+    assert "+1.30 [+0.40, +2.20]" in page.text
     assert "-0.010 [-0.030, +0.010]" in page.text
     assert all(f"{arm}.{seed}" in page.text for arm in ("decoder", "plain") for seed in (1, 2, 3))
-    assert "| +1.3 [+0.4, +2.2] |" in render_markdown(made)
+    assert "| +1.30 [+0.40, +2.20] |" in render_markdown(made)
 
 
 def test_points_are_signed_and_nothing_is_nothing() -> None:
-    assert points_text(Estimate(value=0.00001, low=-0.00001, high=0.1)) == "0.0 [0.0, +10.0]"
+    assert points_text(Estimate(value=0.00001, low=-0.00001, high=0.1)) == "0.00 [0.00, +10.00]"
     assert points_text(Estimate(value=None)) == "–"  # noqa: RUF001 - an en dash is meant
     assert points_text(None) == "–"  # noqa: RUF001 - an en dash is meant
 
