@@ -113,12 +113,16 @@ def _kind_and_text(lookup: Lookup) -> tuple[Kind, str]:
         bad.append(f"{count(by_outcome, 'case')} not shown to meet {'one' if bad else 'a gate'}")
     if bad:
         return "failed", f"Failed: {_listed(bad)}, of {total:,}"
-    broken = sum(model.error is not None for model in lookup.document.models)
+    skipped = [case for case in lookup.document.cases if case.verdict == "not_run" and case.error]
+    optional = {case.model for case in skipped}  # `requires: optional`: missing data or weights skip
+    broken = sum(model.error is not None and model.name not in optional for model in lookup.document.models)
     if broken:
         return "failed", f"Failed: {count(broken, 'model')} could not be loaded"
     if run.exit_status not in (0, 1, 2, 5):
         return "failed", f"Failed: pytest ended with exit status {run.exit_status}"
-    if run.status == "interrupted" or counts["not_run"]:
+    if total and len(skipped) == total:
+        return "not_run", f"Nothing was tested: all {count(total, 'case')} were skipped, for data or weights are missing"
+    if run.status == "interrupted" or counts["not_run"] > len(skipped):
         return "not_run", f"Incomplete: {count(counts['not_run'], 'case')} did not run, of {total:,}"
     if not total:
         return "not_run", "Nothing was tested: no case ran"
@@ -148,6 +152,9 @@ def headline(lookup: Lookup, *, most: int = 6) -> Headline:
         )
     if run.status == "interrupted":
         cautions.append("The run was interrupted: what follows covers the cases that finished before that.")
+    skipped = {case.model for case in lookup.document.cases if case.verdict == "not_run" and case.error}
+    if skipped and len(skipped) < len(lookup.model_names):
+        cautions.append(f"{count(len(skipped), 'model was', 'models were')} skipped, for data or weights are missing.")
     ungated = run.counts.get("ungated", 0)
     if ungated:
         cautions.append(

@@ -38,6 +38,8 @@ def test_a_run_says_what_to_place_where_and_skips(pytester: pytest.Pytester, mon
     result.assert_outcomes(skipped=46)
     document = json.loads((pytester.path / "lossy-report" / "results.json").read_text())
     assert {row["verdict"] for row in document["cases"]} == {"not_run"}
+    summary = (pytester.path / "lossy-report" / "summary.md").read_text(encoding="utf-8")
+    assert "Nothing was tested: all 46 cases were skipped, for data or weights are missing" in summary
     errors = {model["name"]: model["error"] for model in document["models"]}
     assert sorted(errors) == names
     for name, error in errors.items():
