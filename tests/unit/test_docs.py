@@ -11,6 +11,7 @@ from pytest_lossy.codecs.registry import CODECS
 from pytest_lossy.specs.index import index_specs
 from pytest_lossy.tasks.registry import known_metrics
 from pytest_lossy.thresholds.reader import load_thresholds
+from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,7 +32,8 @@ def test_examples_are_valid(tmp_path: Path, page: str, text: str) -> None:
     if first in ("version", "models", "mix"):
         path = tmp_path / "thresholds.yaml"
         path.write_text(text if first == "version" else f"version: 1\n{text}", encoding="utf-8")
-        found = load_thresholds(path, Path("thresholds.yaml"), metrics=known_metrics(), labels=CODECS.names())
+        metrics = known_metrics() | RECOVERY_NAMES
+        found = load_thresholds(path, Path("thresholds.yaml"), metrics=metrics, labels=CODECS.names())
         assert found.rules
         return
     path = tmp_path / "net.yaml"
