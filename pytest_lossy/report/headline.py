@@ -121,7 +121,10 @@ def _kind_and_text(lookup: Lookup) -> tuple[Kind, str]:
     if run.exit_status not in (0, 1, 2, 5):
         return "failed", f"Failed: pytest ended with exit status {run.exit_status}"
     if total and len(skipped) == total:
-        return "not_run", f"Nothing was tested: all {count(total, 'case')} were skipped, for data or weights are missing"
+        return (
+            "not_run",
+            f"Nothing was tested: all {count(total, 'case')} were skipped, for data or weights are missing",
+        )
     if run.status == "interrupted" or counts["not_run"] > len(skipped):
         return "not_run", f"Incomplete: {count(counts['not_run'], 'case')} did not run, of {total:,}"
     if not total:

@@ -34,7 +34,8 @@ from pytest_lossy.report.gallery import gallery_models
 from pytest_lossy.report.headline import headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.knee_table import knee_rows, published_rows
 from pytest_lossy.report.lookup import CLEAN, VERDICTS, Lookup, verdict_word
-from pytest_lossy.report.plot import HEIGHT, WIDTH, Plot, metric_domain, plot_level, plot_rate
+from pytest_lossy.report.plot import metric_domain, plot_level, plot_rate
+from pytest_lossy.report.plot_parts import HEIGHT, WIDTH, Plot
 from pytest_lossy.report.recovery_tables import (
     RECOVERY_CLAIM,
     recovery_points,

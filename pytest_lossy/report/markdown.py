@@ -6,7 +6,6 @@ neutralised: it cannot end a table cell, open a tag, mention a person, refer to 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pytest_lossy.analysis.budget import Budget
@@ -16,6 +15,7 @@ from pytest_lossy.report.comparison_rows import change_rows, comparison_sentence
 from pytest_lossy.report.curve_words import bytes_text, knee_text, limit_text
 from pytest_lossy.report.headline import Problem, headline, inconclusive_rows, misses, tally
 from pytest_lossy.report.lookup import CLEAN, Lookup, verdict_word
+from pytest_lossy.report.markdown_text import Blocks, escaped
 from pytest_lossy.report.recovery_tables import (
     RECOVERY_CLAIM,
     recovery_points,
@@ -27,7 +27,7 @@ from pytest_lossy.report.resilience_tables import area_text, experiment_rows, po
 from pytest_lossy.report.tables import error_groups
 from pytest_lossy.results.document import Curve, Recovery, RecoverySummary, ResultsDocument, Verdict
 
-__all__ = ["LIMIT", "escaped", "render_markdown"]
+__all__ = ["LIMIT", "render_markdown"]
 
 LIMIT = 60_000
 """Characters; GitHub refuses comments beyond 65,536."""
@@ -37,7 +37,6 @@ _FAILURE_SHARE = 0.6
 _CURVE_SHARE = 0.7
 _RANKED = 10
 """Models of a ranking; index.html has all of them."""
-_CLIP = 240
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 _MARKS: dict[Verdict, str] = {
@@ -49,62 +48,6 @@ _MARKS: dict[Verdict, str] = {
     "crashed": "**crashed**",
     "not_run": "not run",
 }
-
-_ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`[]\\*_~$^{}\"'"}
-_BREAK = "\u200b"
-_LIVE = re.compile(r"(?i)[@#!](?=\S)|:(?=//)|\bwww(?=\.)|\b(?:mailto|xmpp|gh-|javascript)(?=[:\d])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-
-
-def escaped(text: str, limit: int = _CLIP) -> str:
-    """Make ``text`` inert in a table cell or paragraph: one line, no markup, no mention, no link.
-
-    Character references cannot act as Markdown syntax (CommonMark 0.31, "Entity and numeric character
-    references"), which backslashes do not guarantee inside tables. Mentions and bare addresses are recognised
-    after parsing, so a zero-width space has to part them.
-    """
-    flat = " ".join(_CONTROL.sub(" ", text).split())
-    if len(flat) > limit:
-        flat = f"{flat[: limit - 1]}…"
-    parted = _LIVE.sub(lambda match: f"{match.group()}{_BREAK}", flat)
-    return "".join(_ENTITIES.get(character, character) for character in parted)
-
-
-class _Budget:
-    """Collects blocks until the room is used up, and counts the table rows that found none."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.blocks: list[str] = []
-        self.left_out = 0
-
-    def add(self, block: str) -> bool:
-        """Append a whole block if it fits."""
-        if len(block) + 2 > self.room:
-            return False
-        self.blocks.append(block)
-        self.room -= len(block) + 2
-        return True
-
-    def table(self, heading: str, header: list[str], rows: list[list[str]], share: int) -> None:
-        """Append a heading and as many rows as ``share`` characters of the remaining room allow."""
-        lines = [heading, "", _row(header), _row(["---"] * len(header))]
-        room = min(self.room - 2, share) - sum(len(line) + 1 for line in lines)
-        kept = 0
-        for cells in rows:
-            line = _row(cells)
-            room -= len(line) + 1
-            if room < 0:
-                break
-            lines.append(line)
-            kept += 1
-        self.left_out += len(rows) - kept
-        if kept:
-            self.add("\n".join(lines))
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _problem_row(problem: Problem) -> list[str]:
@@ -156,7 +99,7 @@ def _curve_rows(lookup: Lookup, curve: Curve) -> list[list[str]]:
     return rows
 
 
-def _opening(budget: _Budget, lookup: Lookup) -> None:
+def _opening(budget: Blocks, lookup: Lookup) -> None:
     top = headline(lookup)
     run = lookup.document.run
     budget.add(f"## {escaped(top.text)}")
@@ -170,7 +113,7 @@ def _opening(budget: _Budget, lookup: Lookup) -> None:
         budget.add(f"> **Warning:** {len(top.warnings) - 20:,} more warnings are in results.json.")
 
 
-def _failures(budget: _Budget, lookup: Lookup) -> None:
+def _failures(budget: Blocks, lookup: Lookup) -> None:
     share = int(budget.room * _FAILURE_SHARE)
     rows = [_problem_row(problem) for problem in misses(lookup)]
     if rows:
@@ -212,7 +155,7 @@ def _summary_row(lookup: Lookup, curve: Curve) -> list[str]:
     ]
 
 
-def _knees(budget: _Budget, lookup: Lookup) -> None:
+def _knees(budget: Blocks, lookup: Lookup) -> None:
     """One line per curve, before the tables that may not all fit."""
     curves = [curve for curve in lookup.document.curves if not lookup.label_free(curve.model)]
     if curves:
@@ -221,7 +164,7 @@ def _knees(budget: _Budget, lookup: Lookup) -> None:
         budget.table("### Curves", header, [_summary_row(lookup, curve) for curve in curves], share)
 
 
-def _recovery(budget: _Budget, lookup: Lookup) -> None:
+def _recovery(budget: Blocks, lookup: Lookup) -> None:
     """What retraining won back of the primary metric at each level that it was trained on; seeds before single models."""
     view = recovery_view(lookup)
     header = ["Retrained", "Level", "Recovery", "Retrained - control", "Naive", "Cost on clean"]
@@ -259,7 +202,7 @@ def _recovery_cells(lookup: Lookup, entry: Recovery | RecoverySummary) -> list[s
     ]
 
 
-def _resilience(budget: _Budget, lookup: Lookup) -> None:
+def _resilience(budget: Blocks, lookup: Lookup) -> None:
     """Experiments in full, and the head of every ranking."""
     rows = [
         [
@@ -299,7 +242,7 @@ def _resilience(budget: _Budget, lookup: Lookup) -> None:
         budget.table("### Resilience", header, ranked, budget.room // 5)
 
 
-def _budgets(budget: _Budget, lookup: Lookup, budgets: Sequence[Budget]) -> None:
+def _budgets(budget: Blocks, lookup: Lookup, budgets: Sequence[Budget]) -> None:
     found = budget_table(lookup, budgets)
     if found is None:
         return
@@ -319,7 +262,7 @@ def _budgets(budget: _Budget, lookup: Lookup, budgets: Sequence[Budget]) -> None
     budget.table("### Best codec and level under a budget", header, rows, budget.room // 5)
 
 
-def _measurements(budget: _Budget, lookup: Lookup) -> None:
+def _measurements(budget: Blocks, lookup: Lookup) -> None:
     curves = lookup.document.curves
     drawn = {curve.model for curve in curves}
     for curve in curves:
@@ -340,7 +283,7 @@ def _measurements(budget: _Budget, lookup: Lookup) -> None:
         budget.table("### Cases without a curve", header, rest, budget.room)
 
 
-def _changes(budget: _Budget, lookup: Lookup) -> None:
+def _changes(budget: Blocks, lookup: Lookup) -> None:
     """What is certainly worse or better than the baseline, and whether a rule fails for it."""
     comparison = lookup.document.comparison
     if comparison is None:
@@ -378,7 +321,7 @@ def render_markdown(document: ResultsDocument, budgets: Sequence[Budget] = ()) -
         budgets: to choose levels under; round numbers within the run's rates where there are none.
     """
     lookup = Lookup(document)
-    budget = _Budget(LIMIT - _FOOTER_ROOM)
+    budget = Blocks(LIMIT - _FOOTER_ROOM)
     _opening(budget, lookup)
     _failures(budget, lookup)
     _changes(budget, lookup)

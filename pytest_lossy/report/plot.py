@@ -9,9 +9,6 @@ from pytest_lossy.report import formatting, svg
 from pytest_lossy.report.curve_words import curve_sentence
 from pytest_lossy.report.landmarks import (
     Axis,
-    KneeMark,
-    LimitMark,
-    Tolerance,
     band_edges,
     fit_lines,
     knee_mark,
@@ -19,113 +16,24 @@ from pytest_lossy.report.landmarks import (
     tolerance_line,
 )
 from pytest_lossy.report.lookup import Lookup, verdict_word
+from pytest_lossy.report.plot_parts import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    CleanLine,
+    GateMark,
+    Label,
+    Mark,
+    Plot,
+    Shade,
+)
 from pytest_lossy.results.document import Curve, CurvePoint, MetricValue
 
-__all__ = [
-    "HEIGHT",
-    "WIDTH",
-    "CleanLine",
-    "GateMark",
-    "Label",
-    "Mark",
-    "Plot",
-    "Shade",
-    "metric_domain",
-    "plot_level",
-    "plot_rate",
-]
+__all__ = ["metric_domain", "plot_level", "plot_rate"]
 
-WIDTH, HEIGHT = 370.0, 292.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, WIDTH - 14.0, 48.0, HEIGHT - 46.0
 _LABEL_GAP = 27.0
 _GATE_HALF = 9.0
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A tick with its text."""
-
-    at: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One level: its marker, and its interval where no band can show it."""
-
-    x: str
-    y: str
-    verdict: str
-    path: str
-    text: str
-    level: float
-    value: float | None
-    whisker: tuple[str, str] | None
-    probe: bool
-    """Measured by the search for the knee, and no case."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateMark:
-    """A required value at one level, with the side on which the metric has to lie."""
-
-    x: str
-    y: str
-    left: str
-    right: str
-    upwards: bool
-    text: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class CleanLine:
-    """The reference: a line over the whole width and its interval."""
-
-    y: str
-    band_top: str
-    band_height: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shade:
-    """The levels that are milder than the source, from the mild end of the axis."""
-
-    x: str
-    width: str
-    edge: str
-    """Where they end."""
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Everything that one SVG shows, as coordinates already printed."""
-
-    title: str
-    description: str
-    x_title: str
-    y_title: str
-    x_ticks: tuple[Label, ...]
-    y_ticks: tuple[Label, ...]
-    bands: tuple[str, ...]
-    lines: tuple[str, ...]
-    marks: tuple[Mark, ...]
-    gates: tuple[GateMark, ...]
-    clean: CleanLine | None
-    shade: Shade | None
-    simultaneous: tuple[str, ...]
-    """Outlines of the simultaneous band of retention."""
-    fits: tuple[str, ...]
-    """The isotonic fit; where it is drawn, ``lines`` only join what was measured."""
-    tolerance: Tolerance | None
-    knee: KneeMark | None
-    limit: LimitMark | None
-    left: str = svg.coordinate(_LEFT)
-    right: str = svg.coordinate(_RIGHT)
-    top: str = svg.coordinate(_TOP)
-    bottom: str = svg.coordinate(_BOTTOM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +113,8 @@ def _mark_text(lookup: Lookup, curve: Curve, point: CurvePoint) -> str:
 
 def _shade(edge: float) -> Shade:
     """From the left, where the mild levels are, to ``edge``."""
-    at = min(max(edge, _LEFT), _RIGHT)
-    return Shade(svg.coordinate(_LEFT), svg.coordinate(at - _LEFT), svg.coordinate(at), "levels milder than the source")
+    at = min(max(edge, LEFT), RIGHT)
+    return Shade(svg.coordinate(LEFT), svg.coordinate(at - LEFT), svg.coordinate(at), "levels milder than the source")
 
 
 def _rate_shade(
@@ -218,7 +126,7 @@ def _rate_shade(
     if not milder:
         return None
     beyond = [at for at, mild in across.items() if not mild and at > max(milder)]
-    return _shade((max(milder) + min(beyond)) / 2 if beyond else _RIGHT)
+    return _shade((max(milder) + min(beyond)) / 2 if beyond else RIGHT)
 
 
 def _clean_line(curve: Curve, y: svg.Scale) -> CleanLine | None:
@@ -247,13 +155,13 @@ def _picture(
     x_title: str,
     shade: Shade | None,
 ) -> Plot:
-    y = svg.LinearScale(*domain, _BOTTOM, _TOP)
+    y = svg.LinearScale(*domain, BOTTOM, TOP)
 
     def at(point: CurvePoint, value: float | None) -> tuple[float, float]:
-        return position(point), y(value) if value is not None else _BOTTOM
+        return position(point), y(value) if value is not None else BOTTOM
 
     def within(value: float) -> float:
-        return min(max(y(value), _TOP), _BOTTOM)
+        return min(max(y(value), TOP), BOTTOM)
 
     drawn = svg.runs(points, lambda point: point.metric.value is not None)
     banded = svg.runs(points, lambda point: point.metric.low is not None and point.metric.high is not None)
@@ -285,8 +193,8 @@ def _picture(
                 GateMark(
                     svg.coordinate(across),
                     svg.coordinate(y(gate.value)),
-                    svg.coordinate(max(across - _GATE_HALF, _LEFT)),
-                    svg.coordinate(min(across + _GATE_HALF, _RIGHT)),
+                    svg.coordinate(max(across - _GATE_HALF, LEFT)),
+                    svg.coordinate(min(across + _GATE_HALF, RIGHT)),
                     gate.upwards,
                     f"{lookup.level_name(curve.codec, point.level)} {gate.text}",
                     gate.value,
@@ -322,7 +230,7 @@ def plot_level(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plo
     levels = [point.level for point in points] or [0.0]
     low, high = min(levels), max(levels)
     room = 0.04 * (high - low) or max(abs(high) * 0.1, 1.0)
-    ends = (_LEFT, _RIGHT) if lookup.rises(curve.codec) else (_RIGHT, _LEFT)
+    ends = (LEFT, RIGHT) if lookup.rises(curve.codec) else (RIGHT, LEFT)
     x = svg.LinearScale(low - room, high + room, *ends)
     ticks = _labels([x(p.level) for p in points], [formatting.level(p.level) for p in points], _LABEL_GAP)
     title = f"{curve.codec} {lookup.parameter(curve.codec)} (more compressed to the right)"
@@ -333,7 +241,7 @@ def plot_level(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plo
         curve,
         points=points,
         position=lambda point: x(point.level),
-        axis=Axis("level", x, _LEFT, _RIGHT),
+        axis=Axis("level", x, LEFT, RIGHT),
         domain=domain,
         x_ticks=ticks,
         x_title=title,
@@ -351,7 +259,7 @@ def plot_rate(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plot
         return None
     rates = {point.level: rate for rate, point in rated}
     room = max((max(rates.values()) / min(rates.values())) ** 0.05, 1.2)
-    x = svg.LogScale(min(rates.values()) / room, max(rates.values()) * room, _RIGHT, _LEFT)
+    x = svg.LogScale(min(rates.values()) / room, max(rates.values()) * room, RIGHT, LEFT)
     ticks = svg.log_ticks(x.low, x.high)
     labels = _labels([x(tick) for tick in ticks], [f"{tick:g}" for tick in ticks], _LABEL_GAP)
     points = [point for _, point in sorted(rated, key=lambda pair: (-pair[0], pair[1].level))]
@@ -365,7 +273,7 @@ def plot_rate(lookup: Lookup, curve: Curve, domain: tuple[float, float]) -> Plot
         curve,
         points=points,
         position=position,
-        axis=Axis("bpp", x, _LEFT, _RIGHT),
+        axis=Axis("bpp", x, LEFT, RIGHT),
         domain=domain,
         x_ticks=labels,
         x_title=title,

@@ -6,7 +6,8 @@ from hostile_documents import hostile_document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_lossy.report.markdown import LIMIT, escaped, render_markdown
+from pytest_lossy.report.markdown import LIMIT, render_markdown
+from pytest_lossy.report.markdown_text import escaped
 
 
 def tables(text):
