@@ -59,7 +59,7 @@ def test_what_depends_on_a_crashed_clean_case_is_an_error(suite: pytest.Pytester
 
 
 def interrupted(suite: pytest.Pytester, *arguments: str) -> tuple[int, str]:
-    """Start a run, wait until its first case is stored, send Ctrl-C as a terminal does, and return status and output."""
+    """Start a run, wait until its clean case is stored, send Ctrl-C as a terminal does, and return status and output."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "--lossy-codec=all", "-p", "no:randomly", *arguments],
         cwd=suite.path,
@@ -71,7 +71,7 @@ def interrupted(suite: pytest.Pytester, *arguments: str) -> tuple[int, str]:
     )
     rows = suite.path / "lossy-report" / ".run" / "rows"
     deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline and not (rows.is_dir() and list(rows.glob("*.json"))):
+    while time.monotonic() < deadline and not (rows / "toy@clean.json").exists():
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=TIMEOUT)
