@@ -61,7 +61,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--lossy-tolerance",
         metavar="SHARE",
-        help=f"the share of the clean metric that a model may lose before its knee (default: {DEFAULT_TOLERANCE})",
+        # argparse formats help texts: the second % keeps the first
+        help=f"the share of the clean metric that a model may lose before its knee (default: {DEFAULT_TOLERANCE}%)",
     )
     group.addoption(
         "--lossy-knee",

@@ -150,6 +150,8 @@ def worker_environments(
 ) -> list[dict[str, str]]:
     """What is set in the environment of each worker, before it imports anything heavy.
 
+    Where no GPU is known here, as without ``nvidia-smi``, the worker's own torch decides, which may see one all the same.
+
     Args:
         gpus: visible ones.
         devices: ``--lossy-device``; numbers index ``gpus``. Workers take them in turns, ``auto`` and ``cuda`` all GPUs.
@@ -159,13 +161,15 @@ def worker_environments(
     Raises:
         ValueError: a device that is not there; the message says which and how many are.
     """
+    # One thread each: batches and bootstrap run side by side in threads and workers, and sums keep their order.
+    threads = {name: "1" for name in _THREADS if name not in environment}
+    if not gpus:
+        return [dict(threads) for _ in range(workers)]
     turns: list[Gpu | None] = []
     for name in devices:
-        if name == "cpu" or (name == "auto" and not gpus):
+        if name == "cpu":
             turns.append(None)
         elif name in ("auto", "cuda"):
-            if not gpus:
-                raise ValueError("--lossy-device=cuda: no CUDA device is visible; choose 'cpu' or 'auto'")
             turns += gpus
         else:
             number = int(name.partition(":")[2])
@@ -177,8 +181,7 @@ def worker_environments(
     found = []
     for worker in range(workers):
         gpu = turns[worker % len(turns)]
-        # One thread each: batches and bootstrap run side by side in threads and workers, and sums keep their order.
-        settings = {name: "1" for name in _THREADS if name not in environment}
+        settings = dict(threads)
         if gpu is not None:
             settings["CUDA_VISIBLE_DEVICES"] = gpu.name
             if "CUDA_DEVICE_ORDER" not in environment:

@@ -80,16 +80,16 @@ def test_what_the_caller_sets_stays() -> None:
     assert "CUDA_DEVICE_ORDER" not in found
 
 
-@pytest.mark.parametrize(
-    ("devices", "count", "words"),
-    [
-        (("cuda",), 0, "no CUDA device is visible"),
-        (("cuda:2",), 2, "--lossy-device=cuda:2: 2 CUDA devices are visible"),
-    ],
-)
-def test_a_device_that_is_not_there(devices: tuple[str, ...], count: int, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        worker_environments([Gpu(str(index)) for index in range(count)], devices, 2, {})
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="--lossy-device=cuda:2: 2 CUDA devices are visible"):
+        worker_environments([Gpu("0"), Gpu("1")], ("cuda:2",), 2, {})
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1", "cpu"])
+def test_where_no_gpu_is_known_the_worker_decides(device: str) -> None:
+    for entry in worker_environments([], (device,), 2, {}):
+        assert not entry.keys() & {DEVICE_VARIABLE, "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
+        assert entry["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize(
