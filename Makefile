@@ -32,7 +32,7 @@ types: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/pytest -n 2 --maxfail=20
+	$(BIN)/pytest -n 2 --dist worksteal --maxfail=20
 
 schemas: install  ## write the JSON Schemas that editors and tests read
 	for name in spec thresholds results; do \
