@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test install lint types unit schemas train clean help
+.PHONY: demo test install lint types unit schemas reference docs train clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,12 @@ schemas: install  ## write the JSON Schemas that editors and tests read
 	  $(BIN)/pytest-lossy schema $$name > pytest_lossy/schemas/$$name.schema.json; \
 	done
 
+reference: schemas  ## write docs/reference from the code
+	$(BIN)/python docs/_generate.py
+
+docs: install  ## build the documentation into site/; a broken link or anchor is an error
+	$(BIN)/mkdocs build --strict --quiet
+
 train: install  ## train the reference suite's models again (writes model_specs/weights/)
 	$(BIN)/python model_specs/train_segnet.py
 	$(BIN)/python model_specs/train_faster_rcnn.py
@@ -49,4 +55,4 @@ train: install  ## train the reference suite's models again (writes model_specs/
 	$(BIN)/python model_specs/resilience/train.py
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) lossy-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site lossy-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,18 +27,24 @@ class InputSection(_Section):
         Literal["stretch", "letterbox"],
         Field(description="stretch ignores the aspect ratio; letterbox keeps it and pads bottom and right"),
     ] = "stretch"
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    interpolation: Annotated[
+        Literal["nearest", "bilinear", "bicubic", "lanczos"], Field(description="of the resize")
+    ] = "bilinear"
     multiple_of: Annotated[
         int, Field(ge=1, description="pad bottom and right up to a multiple of this many pixels")
     ] = 1
     pad_value: Annotated[int, Field(ge=0, le=255, description="grey level of padding")] = 0
-    color: Literal["rgb", "bgr"] = "rgb"
+    color: Annotated[Literal["rgb", "bgr"], Field(description="order of the channels")] = "rgb"
     range: Annotated[
         tuple[FiniteFloat, FiniteFloat] | None,
         Field(description="what 0 and 255 become before mean and std; default [0, 1], [0, 255] for uint8 inputs"),
     ] = None
-    mean: Annotated[tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3)] = None
-    std: Annotated[tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3)] = None
+    mean: Annotated[
+        tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3, description="per channel, subtracted")
+    ] = None
+    std: Annotated[
+        tuple[FiniteFloat, ...] | None, Field(min_length=3, max_length=3, description="per channel, divided by")
+    ] = None
     layout: Literal["nchw", "nhwc"] | None = Field(
         default=None, description="default: nchw for torch and onnx, nhwc for litert"
     )
@@ -108,7 +114,7 @@ class ModelSection(_Section):
         description="a builder of anything that predicts: ./file.py:function or package.module:function; it returns "
         "(media, context) -> predictions, and declares neither input nor output",
     )
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default={}, description="arguments of the builder")
     weights: str | None = Field(
         default=None,
         description="torch and torchvision: a .safetensors or weights-only .pt file, relative to the spec; torchvision: or "
@@ -117,8 +123,8 @@ class ModelSection(_Section):
     sha256: Annotated[str | None, Field(pattern="^[0-9a-fA-F]{64}$")] = Field(
         default=None, description="of the weights, or of the model file"
     )
-    input: InputSection = InputSection()
-    output: OutputSection = OutputSection()
+    input: InputSection = Field(default=InputSection(), description="pre-processing")
+    output: OutputSection = Field(default=OutputSection(), description="post-processing")
 
     @model_validator(mode="after")
     def _one_format(self) -> ModelSection:

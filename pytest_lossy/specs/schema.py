@@ -27,11 +27,13 @@ class _Section(BaseModel):
 class DataSection(_Section):
     """Where the samples come from: a registered name or a factory."""
 
-    name: str | None = None
+    name: str | None = Field(default=None, description="a registered data set, see `pytest-lossy list`")
     factory: str | None = Field(
-        default=None, description="./file.py:function, relative to the spec, or package.module:function"
+        default=None,
+        description="instead of name: ./file.py:function, relative to the spec, or package.module:function, that returns a "
+        "data set",
     )
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default={}, description="options of the data set, or arguments of the factory")
     tags: str | None = Field(
         default=None,
         description="a CSV file, relative to the spec: a header, then the sample's id and its tags; gates and reports slice "
@@ -78,10 +80,10 @@ class TrainingSection(_Section):
     hold_out: Annotated[
         float, Field(gt=0, lt=1, description="share of the training data kept back to decide when to stop")
     ] = 0.1
-    batch_size: Annotated[StrictInt, Field(ge=1)] = 8
+    batch_size: Annotated[StrictInt, Field(ge=1, description="samples of one step")] = 8
     iterations: Annotated[StrictInt, Field(ge=1, description="of one fine-tuning")] = 500
     rate: Annotated[FiniteFloat, Field(gt=0, description="peak learning rate of AdamW")] = 1e-3
-    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.01
+    weight_decay: Annotated[FiniteFloat, Field(ge=0, description="of AdamW")] = 0.01
     warm_up: Annotated[FiniteFloat, Field(ge=0, lt=1, description="share of the iterations")] = 0.1
     clip: Annotated[FiniteFloat | None, Field(gt=0, description="largest norm of the gradient")] = None
 
@@ -92,10 +94,10 @@ class RetrainedSection(_Section):
     parent: str = Field(description="name of the model that was fine-tuned")
     control: str | None = Field(default=None, description="name of its twin, fine-tuned as long on clean samples")
     codec: str | None = Field(default=None, description="label in the parent's spec; none for the control")
-    levels: tuple[FiniteFloat, ...] = ()
-    iterations: StrictInt
-    seed: StrictInt
-    seconds: FiniteFloat
+    levels: tuple[FiniteFloat, ...] = Field(default=(), description="that it was trained on; none for the control")
+    iterations: StrictInt = Field(description="that ran")
+    seed: StrictInt = Field(description="of the fine-tuning")
+    seconds: FiniteFloat = Field(description="that the fine-tuning took")
     validation: tuple[tuple[StrictInt, FiniteFloat | None], ...] = Field(
         default=(), description="iteration and primary metric on what was held out of the training data"
     )
@@ -112,23 +114,29 @@ class ExperimentSection(_Section):
 class Spec(_Section):
     """One model under test."""
 
-    name: str | None = Field(default=None, description="default: the file's stem", pattern=f"^{NAME.pattern}$")
-    task: str
-    task_kwargs: dict[str, Any] = {}
+    name: str | None = Field(
+        default=None, description="part of node ids; default: the file's stem", pattern=f"^{NAME.pattern}$"
+    )
+    task: str = Field(description="a registered task, see `pytest-lossy list`, or package.module:Class")
+    task_kwargs: dict[str, Any] = Field(default={}, description="options of the task")
     architecture: str | None = Field(default=None, description="family, for the resilience ranking")
-    model: ModelSection
-    data: DataSection
-    codecs: dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], CodecSection]
+    model: ModelSection = Field(description="where the model comes from")
+    data: DataSection = Field(description="where the samples come from")
+    codecs: dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], CodecSection] = Field(
+        description="label -> levels and options of a codec"
+    )
     reference: Reference | None = Field(
         default=None,
         description="clean: label-free, the model's own clean prediction is the target; default: labels, where the data "
         "set has them",
     )
-    batch_size: Annotated[StrictInt, Field(ge=1)] = 8
-    tags: tuple[str, ...] = ()
-    training: TrainingSection | None = None
-    retrained: RetrainedSection | None = None
-    experiment: ExperimentSection | None = None
+    batch_size: Annotated[StrictInt, Field(ge=1, description="samples of one call of the model")] = 8
+    tags: tuple[str, ...] = Field(default=(), description="words about the model, for the report")
+    training: TrainingSection | None = Field(default=None, description="the hooks of `pytest-lossy retrain`")
+    retrained: RetrainedSection | None = Field(default=None, description="written by `pytest-lossy retrain`")
+    experiment: ExperimentSection | None = Field(
+        default=None, description="the model's place in a controlled comparison"
+    )
     requires: Annotated[
         Literal["needed", "optional"],
         Field(description="optional: missing data or weights skip the model's cases instead of failing them"),

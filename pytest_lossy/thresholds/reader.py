@@ -39,8 +39,8 @@ class _Document(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: Literal[1]
-    defaults: Defaults = Defaults()
+    version: Annotated[Literal[1], Field(description="of this format")]
+    defaults: Annotated[Defaults, Field(description="what holds for every gate of the file")] = Defaults()
     mix: Annotated[
         dict[str, dict[str, Any]],
         Field(
@@ -270,10 +270,10 @@ def thresholds_json_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "min": limit,
-            "max": limit,
-            "max_drop": {**limit, "description": "share of clean, such as 5%"},
-            "max_loss": {**limit, "description": "in the metric's units"},
+            "min": {**limit, "description": "the metric is at least this"},
+            "max": {**limit, "description": "the metric is at most this"},
+            "max_drop": {**limit, "description": "share of clean that may be lost, such as 5%"},
+            "max_loss": {**limit, "description": "clean - metric may be so much, in the metric's units"},
             "reference": {"enum": ["labels", "clean"], "description": "what the gate applies to; default: labels"},
         },
     }
@@ -285,7 +285,7 @@ def thresholds_json_schema() -> dict[str, Any]:
                 "type": "number",
                 "description": "level of the codec at or beyond which the knee has to lie, whichever way the level runs",
             },
-            "reference": {"const": "labels"},
+            "reference": {"const": "labels", "description": "agreement has no knee"},
         },
     }
     either = {"anyOf": [{"$ref": "#/$defs/Bounds"}, {"type": "array", "items": {"$ref": "#/$defs/Bounds"}}]}
