@@ -159,6 +159,8 @@ class LossyHooks:
             self.run.problem = str(error)
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return
+        if self.run.problem and exitstatus == 0:
+            session.exitstatus = exitstatus = pytest.ExitCode.INTERNAL_ERROR
         comparison = self._document.comparison if self._document is not None else None
         if exitstatus == 0 and comparison is not None and any(change.failed for change in comparison.changes):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -290,6 +290,8 @@ class Run:
         if not planned:
             self.folder.discard()
             return None
+        from jinja2 import TemplateError
+
         from pytest_lossy.assembly import assemble
         from pytest_lossy.conclusions import conclude
         from pytest_lossy.report.files import report_files
@@ -321,8 +323,15 @@ class Run:
 
             kept = save_baseline(self.settings.save, self.folder.root, self.settings.baselines)
             self._published.append(("baseline", kept))
-        for name, content in report_files(document, read_pictures(self.folder.root, document)):
-            self.folder.write(name, content)
+        try:
+            for name, content in report_files(document, read_pictures(self.folder.root, document)):
+                self.folder.write(name, content)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, TemplateError) as error:
+            self.problem = (
+                f"a page of the report could not be drawn ({type(error).__name__}: {error}). The numbers are safe in "
+                f"{self._published[0][1]}; with a version that mends this, `pytest-lossy report` draws the pages from it"
+            )
+            return document
         self._published.insert(0, ("report", self.folder.root / "index.html"))
         return document
 

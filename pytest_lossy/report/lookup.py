@@ -250,10 +250,16 @@ class Lookup:
         words = ["pytest", f"--lossy-codec={codec}"]
         if case.reference == "clean" or "--lossy-reference" in self.document.run.command:
             words.append(f"--lossy-reference={case.reference}")
-        if case.role == "probe" and case.level is not None:
+        command = _options(self.document.run.command)
+        # Levels of the command line are in no spec, and a row is to be reached by its id.
+        if case.level is not None and (case.role == "probe" or "--lossy-level" in command):
             words.append(f"--lossy-level={case.codec}:{formatting.level(case.level)}")
         elif self.is_knee(case):
-            words += [flag for flag in ("--lossy-knee",) if flag in self.document.run.command.split()]
+            words += [f"--lossy-level={levels}" for levels in command.get("--lossy-level", ())]
+            words += [flag for flag in ("--lossy-knee",) if flag in command]
+        # The last one counts, as for argparse.
+        for flag in ("--lossy-thresholds", "--lossy-tolerance"):
+            words += [f"{flag}={value}" for value in command.get(flag, ())[-1:]]
         if self.document.run.samples_limit is not None:
             words.append(f"--lossy-samples={self.document.run.samples_limit}")
         return shlex.join([*words, case.id])
@@ -279,6 +285,20 @@ class Lookup:
         if curve.clean is None or curve.clean.value is None:
             return None
         return _retained(curve.clean.value, retention, better=self.higher_is_better(curve.model, curve.metric))
+
+
+def _options(command: str) -> dict[str, list[str]]:
+    """Long flags of a command line, each with its values in order; a flag without a value has an empty one."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a results file that was edited by hand
+        words = command.split()
+    found: dict[str, list[str]] = {}
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--lossy-"):
+            flag, given, value = word.partition("=")
+            found.setdefault(flag, []).append(value if given or following.startswith("-") else following)
+    return found
 
 
 def _retained(clean: float, retention: float, *, better: bool) -> float | None:

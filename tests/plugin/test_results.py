@@ -121,6 +121,21 @@ def test_a_run_replaces_earlier_results(suite: pytest.Pytester) -> None:
     assert names == {"toy@clean.npz", "toy@jpeg-q50.npz"}
 
 
+def test_a_page_that_cannot_be_drawn_costs_no_numbers(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise KeyError("a defect of the page")
+
+    monkeypatch.setattr("pytest_lossy.report.html.render_html", broken)
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg", "-p", "no:randomly")
+    result.assert_outcomes(passed=4)
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["a page of the report could not be drawn (KeyError: 'a defect of the page')*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert results(suite)["run"]["counts"] == {"passed": 4}
+    assert (suite.path / "lossy-report" / "summary.md").exists()
+    assert not (suite.path / "lossy-report" / "index.html").exists()
+
+
 def test_a_run_of_no_case_keeps_earlier_results(suite: pytest.Pytester) -> None:
     suite.runpytest_inprocess("--lossy-codec=jpeg")
     before = results(suite)

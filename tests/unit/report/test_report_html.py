@@ -147,6 +147,22 @@ def test_each_row_can_be_run_again_from_a_shell():
 
 
 @pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("", ""),
+        ("--lossy-level jpeg:7,15 --lossy-level=h264:40", "--lossy-level=jpeg:15 "),
+        ("--lossy-thresholds=a.yaml --lossy-thresholds 'b c.yaml'", "'--lossy-thresholds=b c.yaml' "),
+        ("--lossy-tolerance=10% -n2", "--lossy-tolerance=10% "),
+        ("-k \"it's", ""),
+    ],
+)
+def test_a_row_is_run_again_as_it_was(typed, expected):
+    row = case(level=15)
+    found = document([row], command=f"pytest --lossy-codec=jpeg {typed}")
+    assert Lookup(found).rerun(row) == f"pytest --lossy-codec=jpeg {expected}{row.id}"
+
+
+@pytest.mark.parametrize(
     ("retention", "shade"),
     [(1.2, 0), (0.991, 0), (0.99, 1), (0.95, 3), (0.9, 4), (0.5, 7), (0.0, 7), (-1.0, 7)],
 )
