@@ -22,7 +22,7 @@ from pytest_lossy.results.rows import error_row, unloaded_info
 from pytest_lossy.tasks.registry import TASKS, task_primary
 
 if TYPE_CHECKING:
-    from pytest_lossy.engine.runtime import ModelRuntime
+    from pytest_lossy.engine.loaded import LoadedModel
     from pytest_lossy.run import Run
 
 __all__ = ["LossyFile", "LossyItem", "ModelCollector", "order_items"]
@@ -54,7 +54,7 @@ class ModelCollector(pytest.Collector):
     def __init__(self, name: str, parent: LossyFile) -> None:
         super().__init__(name, parent)
         self.spec, self.run = parent.spec, parent.run
-        self.runtime: ModelRuntime | None = None
+        self.runtime: LoadedModel | None = None
         self.load_error: LossyError | None = None
         self._explained = False
         self.codecs = {plan.label: plan for plan in selected_plans(self.spec, self.run.settings)}
@@ -67,10 +67,8 @@ class ModelCollector(pytest.Collector):
 
     def setup(self) -> None:
         """Called before the first case of the model: load it. Its error, if any, is raised by each item in turn."""
-        from pytest_lossy.engine.runtime import ModelRuntime
-
         try:
-            self.runtime = ModelRuntime.load(self.spec, self.run.runtime_options())
+            self.runtime = self.run.load_model(self.spec)
             info = self.runtime.info()
         except LossyError as error:
             self.load_error = error

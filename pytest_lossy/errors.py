@@ -17,6 +17,7 @@ __all__ = [
     "MissingInputError",
     "ModelError",
     "Problem",
+    "ProcessDiedError",
     "ResultsError",
 ]
 
@@ -35,6 +36,10 @@ class ModelError(LossyError):
 
 class MissingInputError(DataError, ModelError):
     """A file of a spec (weights, images, labels) is not there: specs with ``requires: optional`` skip instead."""
+
+
+class ProcessDiedError(LossyError):
+    """The process that evaluated a case, or the machine that it ran on, died."""
 
 
 class CodecError(LossyError):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_lossy.comparing import Baseline
     from pytest_lossy.engine.casework import CaseContext
+    from pytest_lossy.engine.loaded import LoadedModel
     from pytest_lossy.engine.media_cache import MediaCache
     from pytest_lossy.engine.other_models import OtherModels
     from pytest_lossy.engine.runtime import RuntimeOptions
@@ -217,7 +218,7 @@ class Run:
             self._others = OtherModels(
                 {spec.name: spec for spec in self.plan.specs},
                 lambda spec, label: codec_plans(spec, self.settings).get(label),
-                self.runtime_options,
+                self.load_model,
             )
         return self._others
 
@@ -225,6 +226,16 @@ class Run:
         """Free what a model's gates on recovery were compared with."""
         if self._others is not None:
             self._others.release()
+
+    def load_model(self, spec: IndexedSpec) -> LoadedModel:
+        """A model, ready to evaluate cases.
+
+        Raises:
+            LossyError: it cannot be had.
+        """
+        from pytest_lossy.engine.runtime import ModelRuntime
+
+        return ModelRuntime.load(spec, self.runtime_options())
 
     def runtime_options(self) -> RuntimeOptions:
         """How this process loads models."""

@@ -14,22 +14,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pytest_lossy.analysis.comparison import Replicates, compare, measure, unit_notes
+from pytest_lossy.analysis.comparison import Replicates, compare, unit_notes
 from pytest_lossy.analysis.mixing import mix_replicates
 from pytest_lossy.analysis.recovery import Recovered
 from pytest_lossy.analysis.requirements import Measured
-from pytest_lossy.analysis.slices import tag_units, tagged_reduce
+from pytest_lossy.analysis.slices import tag_units
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
-from pytest_lossy.engine.gallery import GalleryOfCase, show_samples
+from pytest_lossy.engine.gallery import GalleryOfCase
 from pytest_lossy.engine.inputs import case_inputs
 from pytest_lossy.engine.knee_work import Curve, find_knee, search_knee
+from pytest_lossy.engine.loaded import LoadedModel
 from pytest_lossy.engine.measured_row import bits_per_pixel, identity, measured_row
 from pytest_lossy.engine.other_models import OtherModels
 from pytest_lossy.engine.recovery_work import OwnCase, explain_undefined, measure_recovery, recovery_metrics
-from pytest_lossy.engine.runtime import ModelRuntime
-from pytest_lossy.errors import LossyError, ModelError, ResultsError
+from pytest_lossy.errors import LossyError, ModelError, ProcessDiedError, ResultsError
 from pytest_lossy.results.document import CaseRow, MetricValue
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.replicates import StoredReplicates, samples_digest
@@ -76,7 +76,7 @@ class CaseContext:
 
 
 def run_case(
-    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: ModelRuntime, context: CaseContext
+    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: LoadedModel, context: CaseContext
 ) -> CaseRow:
     """Evaluate and judge one case.
 
@@ -123,17 +123,17 @@ def run_case(
     return row.model_copy(update={"notes": [*row.notes, note]}) if note else row
 
 
-def _show_samples(measured: GalleryOfCase, runtime: ModelRuntime, context: CaseContext, count: int) -> str:
+def _show_samples(measured: GalleryOfCase, runtime: LoadedModel, context: CaseContext, count: int) -> str:
     """Store pictures of a measured case; what went wrong, empty where nothing did."""
     try:
         clean = context.store.load_evidence(runtime.spec.clean.slug)
     except LossyError as error:
         return f"no pictures of samples: {error}"
-    return show_samples(measured, clean, runtime, context.store, count)
+    return runtime.show(measured, clean, context.store, count)
 
 
 def _run_mix(
-    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: ModelRuntime, context: CaseContext
+    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: LoadedModel, context: CaseContext
 ) -> CaseRow:
     """Judge a fleet's mix of levels from the evidence of those levels; nothing is inferred that they did not need."""
     started = time.perf_counter()
@@ -172,7 +172,7 @@ def _run_mix(
 
 
 def _run_knee(
-    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: ModelRuntime, context: CaseContext
+    node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: LoadedModel, context: CaseContext
 ) -> CaseRow:
     """Find the knee of a curve, from its levels or by a search, and judge it."""
     started = time.perf_counter()
@@ -233,7 +233,7 @@ def _probe_row(
     case: Case,
     codec: Codec | None,
     evidence: CaseEvidence,
-    runtime: ModelRuntime,
+    runtime: LoadedModel,
     context: CaseContext,
 ) -> CaseRow:
     """The row of a level that had to be measured for a knee; stored unless the level is a case of this run."""
@@ -263,7 +263,7 @@ def _codec(case: Case, plans: Mapping[str, CodecPlan]) -> Codec | None:
 
 
 def _compared(
-    case: Case, measured: Replicates, clean: Replicates | None, runtime: ModelRuntime, context: CaseContext
+    case: Case, measured: Replicates, clean: Replicates | None, runtime: LoadedModel, context: CaseContext
 ) -> dict[str, MetricValue]:
     return compare(
         measured,
@@ -277,7 +277,7 @@ def _compared(
 def _judged(
     case: Case,
     metrics: Mapping[str, MetricValue],
-    runtime: ModelRuntime,
+    runtime: LoadedModel,
     context: CaseContext,
     recovered: Recovered | None = None,
 ) -> dict[str, object]:
@@ -308,7 +308,7 @@ def _judged(
     }
 
 
-def _gates(case: Case, runtime: ModelRuntime, context: CaseContext) -> list[Gate]:
+def _gates(case: Case, runtime: LoadedModel, context: CaseContext) -> list[Gate]:
     directions = {**runtime.higher_is_better(), **recovery_directions(runtime.spec, case)}
     return context.thresholds.gates_for(case, runtime.task.primary, directions)
 
@@ -318,7 +318,7 @@ def _recovered(
     measured: Replicates,
     clean: Replicates,
     evidence: CaseEvidence,
-    runtime: ModelRuntime,
+    runtime: LoadedModel,
     context: CaseContext,
 ) -> Recovered | None:
     """What retraining won back at this level, where a gate asks for it; None where none does.
@@ -330,7 +330,7 @@ def _recovered(
     if others is None or not ask_for_recovery([gate.metric for gate in _gates(case, runtime, context)]):
         return None
 
-    def compute(other: Case, codec: Codec | None, loaded: ModelRuntime) -> None:
+    def compute(other: Case, codec: Codec | None, loaded: LoadedModel) -> None:
         _measure(other, _evidence(other, codec, loaded, context, own=False), loaded, context)
 
     own = OwnCase(case, measured, clean, samples_digest(evidence.ids, evidence.groups))
@@ -341,7 +341,7 @@ def _recovered(
         raise CaseFailureError(str(error)) from None
 
 
-def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, context: CaseContext) -> CaseRow:
+def reference_row(node_id: str, runtime: LoadedModel, evidence: CaseEvidence, context: CaseContext) -> CaseRow:
     """The row of a clean case that had to be computed although no item asked for it."""
     clean = runtime.clean or _measure(runtime.spec.clean, evidence, runtime, context)
     metrics = compare(
@@ -366,7 +366,7 @@ def reference_row(node_id: str, runtime: ModelRuntime, evidence: CaseEvidence, c
 
 
 def _evidence(
-    case: Case, codec: Codec | None, runtime: ModelRuntime, context: CaseContext, *, own: bool
+    case: Case, codec: Codec | None, runtime: LoadedModel, context: CaseContext, *, own: bool
 ) -> CaseEvidence:
     """Load a case's evidence, or compute it under the case's lock."""
     store, slug = context.store, case.slug
@@ -389,17 +389,18 @@ def _evidence(
         store.mark_computing(slug)
         try:
             progress = context.progress
-            evidence = runtime.pipeline.evaluate(
+            evidence = runtime.evaluate(
+                case,
                 codec,
-                case.level,
                 (lambda done, total: progress(case, done, total, context.purpose)) if progress else None,
             )
             evidence = replace(evidence, meta={**evidence.meta, "inputs": inputs})
             store.save_evidence(slug, evidence)
         except LossyError as error:
             store.write_failure(slug, str(error))
+            verdict: Literal["error", "crashed"] = "crashed" if isinstance(error, ProcessDiedError) else "error"
             # Whoever needs this case must learn which one failed, whether it failed now or before.
-            raise (CaseFailureError(str(error)) if own else _failed(case, str(error))) from None
+            raise (CaseFailureError(str(error), verdict) if own else _failed(case, str(error))) from None
         finally:
             store.unmark_computing(slug)
         return evidence
@@ -425,7 +426,7 @@ def _failed(case: Case, reason: str) -> CaseFailureError:
     return CaseFailureError(f"{case.model}::{case.name} could not be evaluated: {reason}")
 
 
-def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidence) -> Replicates:
+def _clean(runtime: LoadedModel, context: CaseContext, paired_with: CaseEvidence) -> Replicates:
     """Replicates of the clean case, on the very samples of ``paired_with``."""
     case = runtime.spec.clean
     if runtime.clean is None:
@@ -444,14 +445,9 @@ def _clean(runtime: ModelRuntime, context: CaseContext, paired_with: CaseEvidenc
     return runtime.clean
 
 
-def _measure(case: Case, evidence: CaseEvidence, runtime: ModelRuntime, context: CaseContext) -> Replicates:
+def _measure(case: Case, evidence: CaseEvidence, runtime: LoadedModel, context: CaseContext) -> Replicates:
     """Metrics of a case and their replicates, which are stored for whatever compares cases later."""
-    found = measure(
-        tagged_reduce(runtime.task.reduce, evidence.evidence, evidence.tags),
-        evidence.groups,
-        context.replicates,
-        proportions={metric.name for metric in runtime.task.metrics if metric.proportion},
-    )
+    found = runtime.measure(case, evidence, context.replicates)
     digest = samples_digest(evidence.ids, evidence.groups)
     carried = tag_units(evidence.groups, evidence.tags)
     stored = StoredReplicates(found.point, found.replicates, found.units, digest, carried, found.outcomes)

@@ -13,13 +13,13 @@ from pytest_lossy.analysis.samples import Choice, choose_samples, sample_values
 from pytest_lossy.cases import Case
 from pytest_lossy.codecs.base import Codec, UInt8Array
 from pytest_lossy.drawing.thumbnails import amplified_difference, busiest_window, encode_drawings, encode_pixels
+from pytest_lossy.engine.loaded import PictureStore
 from pytest_lossy.engine.pipeline import Observation
 from pytest_lossy.engine.runtime import ModelRuntime
 from pytest_lossy.errors import LossyError
 from pytest_lossy.results.document import GallerySample
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.findings import PictureKind
-from pytest_lossy.results.store import RunStore
 from pytest_lossy.tasks.base import task_drawing
 from pytest_lossy.usercode import explain_exception
 
@@ -47,7 +47,7 @@ class GalleryOfCase:
 
 
 def show_samples(
-    measured: GalleryOfCase, clean: CaseEvidence, runtime: ModelRuntime, store: RunStore, count: int
+    measured: GalleryOfCase, clean: CaseEvidence, runtime: ModelRuntime, store: PictureStore, count: int
 ) -> str:
     """Draw and store a case's samples.
 
@@ -70,7 +70,7 @@ def show_samples(
     return f"no pictures of samples: {reason.splitlines()[0]}"
 
 
-def _show(measured: GalleryOfCase, clean: CaseEvidence, runtime: ModelRuntime, store: RunStore, count: int) -> str:
+def _show(measured: GalleryOfCase, clean: CaseEvidence, runtime: ModelRuntime, store: PictureStore, count: int) -> str:
     task, evidence = runtime.task, measured.evidence
     if runtime.clean_by_sample is None:
         runtime.clean_by_sample = sample_values(task.reduce, clean.evidence, task.primary)

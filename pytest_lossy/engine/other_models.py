@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pytest_lossy.cases import CodecPlan, IndexedSpec
-from pytest_lossy.engine.runtime import ModelRuntime, RuntimeOptions
+from pytest_lossy.engine.loaded import LoadedModel
 from pytest_lossy.errors import ModelError
 
 __all__ = ["OtherModels"]
@@ -17,17 +17,17 @@ class OtherModels:
     Args:
         specs: every spec of the run by its name, narrowed or not.
         plan: gives the codec of a label for a spec; None where it has none.
-        options: how this process loads models.
+        load: how this process comes to a model.
     """
 
     def __init__(
         self,
         specs: Mapping[str, IndexedSpec],
         plan: Callable[[IndexedSpec, str], CodecPlan | None],
-        options: Callable[[], RuntimeOptions],
+        load: Callable[[IndexedSpec], LoadedModel],
     ) -> None:
-        self._specs, self._plan, self._options = specs, plan, options
-        self._loaded: ModelRuntime | None = None
+        self._specs, self._plan, self._load = specs, plan, load
+        self._loaded: LoadedModel | None = None
 
     def spec(self, name: str) -> IndexedSpec:
         """The spec of a model.
@@ -56,7 +56,7 @@ class OtherModels:
         """The name of the model that is loaded: what needs several asks for this one first."""
         return self._loaded.spec.name if self._loaded is not None else None
 
-    def load(self, name: str) -> ModelRuntime:
+    def load(self, name: str) -> LoadedModel:
         """A model, in place of the one that was loaded before.
 
         Raises:
@@ -64,7 +64,7 @@ class OtherModels:
         """
         if self._loaded is None or self._loaded.spec.name != name:
             self.release()
-            self._loaded = ModelRuntime.load(self.spec(name), self._options())
+            self._loaded = self._load(self.spec(name))
         return self._loaded
 
     def release(self) -> None:

@@ -102,20 +102,32 @@ class Pipeline:
         self._batch_size, self._threads = batch_size, threads
         self._inference = Inference(model, batch_size, concurrent_inference)
 
-    def evaluate(self, codec: Codec | None, level: float | None, progress: Progress | None = None) -> CaseEvidence:
+    @property
+    def batches(self) -> int:
+        """How many batches the samples make."""
+        return -(-len(self._indices) // self._batch_size)
+
+    def evaluate(
+        self,
+        codec: Codec | None,
+        level: float | None,
+        progress: Progress | None = None,
+        batches: slice = slice(None),
+    ) -> CaseEvidence:
         """Evaluate every sample once.
 
         Args:
             codec: None for the clean case.
             level: of the codec.
             progress: called from the calling thread.
+            batches: which of them, where several processes share a case; see :mod:`engine.parts`.
 
         Raises:
             LossyError: a sample, the codec or the model failed; of several failures the first in the data's order.
         """
-        batches = [
+        cut = [
             self._indices[start : start + self._batch_size] for start in range(0, len(self._indices), self._batch_size)
-        ]
+        ][batches]
         stop = threading.Event()
 
         def run(batch: Sequence[int]) -> list[_Scored]:
@@ -123,8 +135,8 @@ class Pipeline:
 
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lossy", initializer=_one_torch_thread)
         try:
-            futures = [pool.submit(run, batch) for batch in batches]
-            _follow(futures, [len(batch) for batch in batches], progress)
+            futures = [pool.submit(run, batch) for batch in cut]
+            _follow(futures, [len(batch) for batch in cut], progress)
             scored = [row for future in futures for row in future.result()]
             sources = [row.source for row in scored if row.cost.pixels]
         finally:

@@ -9,8 +9,8 @@ from pytest_lossy.analysis.recovery import Arms, Measured, Recovered, recover
 from pytest_lossy.cases import Case
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.engine.loaded import LoadedModel
 from pytest_lossy.engine.other_models import OtherModels
-from pytest_lossy.engine.runtime import ModelRuntime
 from pytest_lossy.errors import LossyError, ModelError
 from pytest_lossy.results.document import Estimate, GateResult, MetricValue
 from pytest_lossy.results.store import RunStore
@@ -19,7 +19,7 @@ from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES
 
 __all__ = ["OwnCase", "explain_undefined", "measure_recovery", "recovery_metrics"]
 
-Compute = Callable[[Case, Codec | None, ModelRuntime], None]
+Compute = Callable[[Case, Codec | None, LoadedModel], None]
 """Evaluates a case of a loaded model, or loads its evidence, and stores its replicates."""
 
 
@@ -35,7 +35,7 @@ class OwnCase:
 
 
 def measure_recovery(
-    own: OwnCase, runtime: ModelRuntime, others: OtherModels, store: RunStore, compute: Compute, confidence: float
+    own: OwnCase, runtime: LoadedModel, others: OtherModels, store: RunStore, compute: Compute, confidence: float
 ) -> Recovered:
     """Compare a retrained model's primary metric with its control and its parent.
 

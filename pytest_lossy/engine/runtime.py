@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from pytest_lossy.analysis.comparison import Replicates
-from pytest_lossy.cases import IndexedSpec
+from pytest_lossy.cases import Case, IndexedSpec
+from pytest_lossy.codecs.base import Codec
 from pytest_lossy.data.base import Dataset
 from pytest_lossy.data.opening import open_dataset
 from pytest_lossy.engine.devices import choose_device, device_names, inference_threads
 from pytest_lossy.engine.inputs import model_inputs
+from pytest_lossy.engine.loaded import PictureStore, measure_evidence
 from pytest_lossy.engine.media_cache import MediaCache
 from pytest_lossy.engine.pipeline import Pipeline
 from pytest_lossy.engine.references import ReferenceStore
@@ -25,10 +28,14 @@ from pytest_lossy.errors import DataError, LossyError, MissingInputError, ModelE
 from pytest_lossy.models.base import Model
 from pytest_lossy.models.registry import build_model, missing_files
 from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
+from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.rows import unloaded_info
 from pytest_lossy.tasks.base import FloatArray, Task
 from pytest_lossy.tasks.registry import build_task
 from pytest_lossy.usercode import explain_exception
+
+if TYPE_CHECKING:
+    from pytest_lossy.engine.gallery import GalleryOfCase
 
 __all__ = ["ModelRuntime", "RuntimeOptions"]
 
@@ -170,6 +177,26 @@ class ModelRuntime:
         if self._inputs is None:
             self._inputs = model_inputs(self.spec, self.model.describe(), self._fingerprint, len(self.indices))
         return self._inputs
+
+    def evaluate(
+        self, case: Case, codec: Codec | None, progress: Callable[[int, int], None] | None = None
+    ) -> CaseEvidence:
+        """The evidence of one case, evaluated here and now.
+
+        Raises:
+            LossyError: a sample, the codec or the model failed.
+        """
+        return self.pipeline.evaluate(codec, case.level, progress)
+
+    def measure(self, case: Case, evidence: CaseEvidence, replicates: int) -> Replicates:
+        """The metrics of a case and their bootstrap replicates."""
+        return measure_evidence(self.task, evidence, replicates)
+
+    def show(self, measured: GalleryOfCase, clean: CaseEvidence, store: PictureStore, count: int) -> str:
+        """Draw and store samples of a case; what went wrong, in one line, empty where nothing did."""
+        from pytest_lossy.engine.gallery import show_samples
+
+        return show_samples(measured, clean, self, store, count)
 
     def higher_is_better(self) -> dict[str, bool]:
         """Direction of each aggregate metric."""
