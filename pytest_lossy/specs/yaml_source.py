@@ -19,7 +19,7 @@ from ruamel.yaml.scalarint import ScalarInt
 
 from pytest_lossy.errors import ConfigurationError, Problem
 
-__all__ = ["Location", "YamlSource", "load_yaml"]
+__all__ = ["Location", "YamlSource", "load_yaml", "parse_yaml", "read_yaml"]
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000  # an alias bomb expands to billions; no configuration written by hand comes near this
@@ -59,11 +59,32 @@ def load_yaml(path: Path, shown: Path | None = None) -> YamlSource:
     Raises:
         ConfigurationError: unreadable, not YAML, duplicate keys, tags, too large.
     """
-    shown = shown or path
+    return parse_yaml(read_yaml(path, shown), shown or path)
+
+
+def read_yaml(path: Path, shown: Path | None = None) -> bytes:
+    """The content of a file, which :func:`parse_yaml` takes.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise _refuse(shown, 0, f"cannot be read ({error.strerror}); check the path and its permissions") from None
+        message = f"cannot be read ({error.strerror}); check the path and its permissions"
+        raise _refuse(shown or path, 0, message) from None
+
+
+def parse_yaml(raw: bytes, shown: Path) -> YamlSource:
+    """Parse one YAML 1.2 document.
+
+    Args:
+        raw: the content of a file.
+        shown: its path in messages.
+
+    Raises:
+        ConfigurationError: not YAML, duplicate keys, tags, too large.
+    """
     if len(raw) > MAX_BYTES:
         raise _refuse(shown, 0, f"is {len(raw)} bytes long, over the limit of {MAX_BYTES}; split it")
     try:

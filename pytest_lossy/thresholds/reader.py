@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from pytest_lossy.errors import ConfigurationError, Problem
 from pytest_lossy.registry import did_you_mean
 from pytest_lossy.specs.schema import Reference
 from pytest_lossy.specs.validation import validate
-from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
+from pytest_lossy.specs.yaml_source import Location, YamlSource, parse_yaml, read_yaml
 from pytest_lossy.thresholds.mixes import read_mixes
 from pytest_lossy.thresholds.rules import (
     BOUNDS,
@@ -29,7 +30,7 @@ from pytest_lossy.thresholds.rules import (
     is_glob,
 )
 
-__all__ = ["load_thresholds", "thresholds_json_schema"]
+__all__ = ["LocatedThresholds", "load_thresholds", "parse_thresholds", "thresholds_json_schema"]
 
 _PERCENT = re.compile(r"(-?\d+(?:\.\d+)?)\s*%")
 
@@ -50,6 +51,15 @@ class _Document(BaseModel):
     models: dict[str, dict[str, Any]] = {}
 
 
+@dataclass(frozen=True)
+class LocatedThresholds:
+    """The gates of a file, and where each stands in it."""
+
+    thresholds: Thresholds
+    locations: tuple[Location, ...]
+    """Of each rule's limit: keys and indices from the top of the document."""
+
+
 def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str]) -> Thresholds:
     """Read and check a thresholds file.
 
@@ -62,7 +72,18 @@ def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str] | None, l
     Raises:
         ConfigurationError: every problem of the file, with lines.
     """
-    source = load_yaml(path, shown)
+    return parse_thresholds(read_yaml(path, shown), shown, metrics=metrics, labels=labels).thresholds
+
+
+def parse_thresholds(
+    raw: bytes, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str]
+) -> LocatedThresholds:
+    """The same of a file's content.
+
+    Raises:
+        ConfigurationError: every problem of the file, with lines.
+    """
+    source = parse_yaml(raw, shown)
     if not isinstance(source.data, dict):
         raise ConfigurationError([source.problem((), "is not a mapping; start with 'version: 1' and 'models:'")])
     document, problems = validate(_Document, source, source.data)
@@ -81,7 +102,8 @@ def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str] | None, l
         reader.read_model(model, codecs)
     if reader.problems:
         raise ConfigurationError(reader.problems)
-    return Thresholds(tuple(reader.rules), document.defaults, shown.as_posix(), tuple(mixes))
+    thresholds = Thresholds(tuple(reader.rules), document.defaults, shown.as_posix(), tuple(mixes))
+    return LocatedThresholds(thresholds, tuple(reader.locations))
 
 
 class _RuleReader:
@@ -98,6 +120,7 @@ class _RuleReader:
         self.source, self.metrics, self.labels = source, metrics, labels
         self.mixes, self.reference = mixes, reference
         self.rules: list[Rule] = []
+        self.locations: list[Location] = []
         self.problems: list[Problem] = []
 
     def complain(self, location: Location, message: str) -> None:
@@ -193,6 +216,7 @@ class _RuleReader:
             else:
                 place = (self.source.path.as_posix(), self.source.line(bound_here))
                 self.rules.append(Rule(model, codec, KNEE, PRIMARY, NO_MILDER_THAN, float(limit), *place))
+                self.locations.append(bound_here)
 
     def read_metrics(self, model: str, codec: str, level: str, metrics: Any, here: Location) -> None:
         for metric, bounds in self.mapping(metrics, here, "metrics").items():
@@ -240,6 +264,7 @@ class _RuleReader:
             self.rules.append(
                 Rule(model, codec, level, metric, bound, number, self.source.path.as_posix(), line, reference)
             )
+            self.locations.append(bound_here)
 
 
 def _valid_level(pattern: str) -> bool:
