@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import PIL
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationInfo, field_validator, model_validator
+from pydantic import Field, FiniteFloat, ValidationInfo, field_validator, model_validator
 
-from pytest_lossy.codecs.base import Encoded, Levels, Media, UInt8Array
+from pytest_lossy.codecs.base import Encoded, Media, UInt8Array
 from pytest_lossy.codecs.checks import require
 from pytest_lossy.codecs.external import Template, first_line_of, run_tool, working_folder
+from pytest_lossy.codecs.level_options import LevelOptions
 from pytest_lossy.codecs.media_files import CLIP_FORMATS, FileFormat, file_suffix, read_media, write_media
 from pytest_lossy.errors import CodecError
 
@@ -36,10 +37,8 @@ _FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Of each template: the fields that may occur, and those that must."""
 
 
-class CommandOptions(BaseModel):
+class CommandOptions(LevelOptions):
     """What a spec sets for ``command`` beside its levels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     encode: Annotated[
         str,
@@ -51,19 +50,6 @@ class CommandOptions(BaseModel):
     decode: Annotated[
         str, Field(description="tool {input} {output}; may also use {width}, {height}, {frames} and {folder}")
     ]
-    minimum: Annotated[FiniteFloat, Field(description="the lowest level, mild or severe")]
-    maximum: Annotated[FiniteFloat, Field(description="the highest level")]
-    higher_is_more_compressed: Annotated[
-        bool, Field(description="true for a quantiser such as CRF, false for a quality")
-    ]
-    integral: Annotated[bool, Field(description="whether levels are whole numbers")] = True
-    levels_default: Annotated[
-        tuple[FiniteFloat, ...] | None,
-        Field(
-            min_length=1,
-            description="the grid of specs that name no levels; default: five, evenly spaced over the range",
-        ),
-    ] = None
     parameter: Annotated[str, Field(min_length=1, description="the level's name in reports")] = "level"
     media: Annotated[
         Literal["image", "clip"],
@@ -101,14 +87,6 @@ class CommandOptions(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> CommandOptions:
-        if self.minimum >= self.maximum:
-            raise ValueError(f"minimum {self.minimum:g} is not below maximum {self.maximum:g}; exchange them")
-        for bound in (self.minimum, self.maximum):
-            if self.integral and bound != int(bound):
-                raise ValueError(f"{bound:g} is not a whole number; choose whole bounds, or set 'integral: false'")
-        wrong = [problem for level in self.levels_default or () if (problem := self.levels.problem(level))]
-        if wrong:
-            raise ValueError(f"levels_default: {'; '.join(wrong)}")
         for name, form in (("input", self.input_format), ("decoded", self.decoded_format)):
             if self.media == "clip" and form not in CLIP_FORMATS:
                 raise ValueError(
@@ -125,17 +103,6 @@ class CommandOptions(BaseModel):
     def decoded_format(self) -> FileFormat:
         """``decoded``, or its default."""
         return self.decoded or self.input_format
-
-    @property
-    def levels(self) -> Levels:
-        """Range, default grid and direction."""
-        low, high = self.minimum, self.maximum
-        grid = self.levels_default
-        if grid is None:
-            spaced = [low + (high - low) * step / 4 for step in range(5)]
-            grid = tuple(dict.fromkeys(float(round(level)) for level in spaced) if self.integral else spaced)
-        mild_to_severe = tuple(sorted(grid, reverse=not self.higher_is_more_compressed))
-        return Levels(low, high, mild_to_severe, self.higher_is_more_compressed, self.integral)
 
 
 _UNSTATED, _UNKNOWN = "unstated", "unknown"

@@ -36,6 +36,7 @@ CODECS = Registry(
         "jpeg": "pytest_lossy.codecs.jpeg:JpegCodec",
         "jpeg2000": "pytest_lossy.codecs.jpeg2000:Jpeg2000Codec",
         "jxl": "pytest_lossy.codecs.jpeg_xl:JpegXlCodec",
+        "nrtk": "pytest_lossy.codecs.nrtk:NrtkCodec",
         "packet-loss": "pytest_lossy.codecs.packet_loss:PacketLossCodec",
         "resize": "pytest_lossy.codecs.resize:ResizeCodec",
         "vp9": "pytest_lossy.codecs.video.vp9:Vp9",

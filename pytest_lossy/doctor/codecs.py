@@ -39,14 +39,25 @@ _EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
             "higher_is_more_compressed": True,
         },
     ),
+    "nrtk": (
+        "tried with BrightnessPerturber",
+        {
+            "perturber": "nrtk.impls.perturb_image.photometric.enhance:BrightnessPerturber",
+            "parameter": "factor",
+            "minimum": 0.5,
+            "maximum": 0.95,
+            "higher_is_more_compressed": False,
+            "integral": False,
+        },
+    ),
 }
 """Codecs whose options have no defaults."""
 
-_EXTRAS = {"jxl": ("imagecodecs", "jxl"), "jpeg2000": ("imagecodecs", "jxl")}
+_EXTRAS = {"jxl": ("imagecodecs", "jxl"), "jpeg2000": ("imagecodecs", "jxl"), "nrtk": ("nrtk", "nrtk")}
 """Codec -> the module that it needs and the extra that brings it."""
 _EVERYWHERE = frozenset({"pyav", "libavcodec", "pillow", "imagecodecs"})
 """Versions that the machine's findings show."""
-_NO_VERSIONS = frozenset({"colour", "pinned", "swept"})
+_NO_VERSIONS = frozenset({"code", "colour", "pinned", "swept"})
 
 
 def check_codecs(progress: Callable[[str], None], names: Sequence[str] | None = None) -> Iterator[Finding]:

@@ -18,8 +18,8 @@ from pytest_lossy.errors import CodecError
 from pytest_lossy.strategies import clips, codec_levels, images
 
 NEEDED_OPTIONS: dict[str, dict[str, Any]] = {"chain": {"steps": ["resize 0.75", "jpeg 80", "h264"]}}
-OTHERS = {"command"}
-"""No codec of its own but the user's program; tested with programs in test_command.py."""
+OTHERS = {"command", "nrtk"}
+"""The user's program, tested with programs in test_command.py, and another package's perturbers, in test_nrtk.py."""
 NAMES = sorted(set(CODECS.builtin) - OTHERS)
 EXAMPLES = dict.fromkeys(("jpeg", "webp", "resize", "frame-drop"), 100)
 

@@ -27,6 +27,15 @@ COMMAND = {
     "higher_is_more_compressed": True,
 }
 
+NRTK = {
+    "perturber": "nrtk.impls.perturb_image:AlbumentationsPerturber",
+    "parameter": "q",
+    "kwargs": {"perturber": "Image(Compression", "parameters": {"quality_range": ["{level}", "{level}"], "p": 1.0}},
+    "minimum": 1,
+    "maximum": 100,
+    "higher_is_more_compressed": False,
+}
+
 
 def fingerprints() -> dict[str, str]:
     found = {}
@@ -37,6 +46,7 @@ def fingerprints() -> dict[str, str]:
             continue
     found["chain"] = build_codec("chain", {"steps": ["resize 0.5", "jpeg 80", "h264"]}).fingerprint()
     found["command"] = build_codec("command", COMMAND).fingerprint()
+    found["nrtk"] = build_codec("nrtk", NRTK).fingerprint()
     return found
 
 
@@ -51,7 +61,7 @@ def test_every_codecs_fingerprint_is_understood(name):
     assert differences(FINGERPRINTS[name], FINGERPRINTS[name]) == []
 
 
-@pytest.mark.parametrize("name", sorted(set(FINGERPRINTS) - {"chain", "command"}))
+@pytest.mark.parametrize("name", sorted(set(FINGERPRINTS) - {"chain", "command", "nrtk"}))
 def test_every_option_is_found_with_its_value(name):
     found = parse_fingerprint(FINGERPRINTS[name])
     options = getattr(build_codec(name), "options", None)
