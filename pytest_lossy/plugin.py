@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 __all__ = [
     "lossy_codec",
     "lossy_level",
+    "pytest_addhooks",
     "pytest_addoption",
     "pytest_configure",
     "pytest_generate_tests",
     "pytest_xdist_auto_num_workers",
 ]
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Called when this plugin is registered: declare the hooks that other code may implement."""
+    from pytest_lossy import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

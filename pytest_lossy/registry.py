@@ -1,10 +1,11 @@
-"""Lazy registries: built-in names, third-party entry points, and dotted paths, loaded only when used."""
+"""Lazy registries: built-in names, what hooks register, entry points, and dotted paths, loaded only when used."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import importlib.metadata
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from pytest_lossy.errors import LossyError
 
 __all__ = ["Registry", "did_you_mean", "import_dotted", "is_dotted"]
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
@@ -71,6 +74,8 @@ class Registry:
         self.kind = kind
         self.group = group
         self.builtin = dict(builtin)
+        self.registered: dict[str, Any] = {}
+        """Of ``pytest_lossy_register`` hooks, for as long as their pytest runs: an object, or where to import it from."""
 
     @cached_property
     def third_party(self) -> dict[str, importlib.metadata.EntryPoint]:
@@ -80,10 +85,36 @@ class Registry:
 
     def names(self) -> list[str]:
         """All known names, sorted."""
-        return sorted({*self.builtin, *self.third_party})
+        return sorted({*self.builtin, *self.registered, *self.third_party})
 
     def __contains__(self, name: str) -> bool:
-        return name in self.builtin or name in self.third_party
+        return name in self.builtin or name in self.registered or name in self.third_party
+
+    def register(self, name: str, target: Any) -> None:
+        """Add a name for the time being.
+
+        Args:
+            name: letters, digits, ``.``, ``_`` and ``-``.
+            target: the object itself, or ``"package.module:attribute"``, which is imported when it is first used.
+
+        Raises:
+            LossyError: the name is taken or is no name, or the target is neither.
+        """
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise LossyError(f"{self.kind} {name!r}: is no name; write letters, digits, '.', '_' and '-'")
+        if name in self and self.registered.get(name) is not target:
+            owner = "built in" if name in self.builtin else "registered already"
+            raise LossyError(f"{self.kind} '{name}' is {owner}; choose another name")
+        if not callable(target) and not (isinstance(target, str) and is_dotted(target)):
+            raise LossyError(
+                f"{self.kind} '{name}': {target!r} is neither a class nor a function; register one, or write "
+                "'package.module:name'"
+            )
+        self.registered[name] = target
+
+    def forget(self, name: str) -> None:
+        """Undo :meth:`register`."""
+        self.registered.pop(name, None)
 
     def load(self, name: str) -> Any:
         """Return the registered object, or what a dotted path names.
@@ -93,6 +124,9 @@ class Registry:
         """
         if name in self.builtin:
             return import_dotted(self.builtin[name])
+        if name in self.registered:
+            target = self.registered[name]
+            return import_dotted(target) if isinstance(target, str) else target
         if name in self.third_party:
             try:
                 return self.third_party[name].load()

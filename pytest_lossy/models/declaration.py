@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field
 
 __all__ = ["FORMATS", "InputSection", "ModelSection", "OutputSection"]
 
-FORMATS = ("torch", "torchvision", "onnx", "litert", "export", "callable")
+FORMATS = ("torch", "torchvision", "onnx", "litert", "export", "callable", "name")
 
 
 class _Section(BaseModel):
@@ -114,6 +114,10 @@ class ModelSection(_Section):
         description="a builder of anything that predicts: ./file.py:function or package.module:function; it returns "
         "(media, context) -> predictions, and declares neither input nor output",
     )
+    name: str | None = Field(
+        default=None,
+        description="a model that a conftest file or plugin registered (docs/plugin-api.md), or package.module:function",
+    )
     kwargs: dict[str, Any] = Field(default={}, description="arguments of the builder")
     weights: str | None = Field(
         default=None,
@@ -134,7 +138,7 @@ class ModelSection(_Section):
             raise ValueError(f"needs exactly one of {', '.join(FORMATS)}, found {found}; keep one")
         if self.weights is not None and given[0] not in ("torch", "torchvision"):
             raise ValueError(f"'weights' belong to torch and torchvision models, not to '{given[0]}'; remove them")
-        if self.kwargs and given[0] not in ("torch", "torchvision", "callable"):
+        if self.kwargs and given[0] not in ("torch", "torchvision", "callable", "name"):
             raise ValueError(
                 f"'kwargs' belong to torch, torchvision and callable models, not to '{given[0]}'; remove them"
             )

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pytest_lossy.errors import MissingInputError, ModelError
+from pytest_lossy.errors import LossyError, MissingInputError, ModelError
 from pytest_lossy.models.base import Model
 from pytest_lossy.models.declaration import InputSection, ModelSection
 from pytest_lossy.models.network import Network, NetworkModel
@@ -34,6 +34,8 @@ def build_model(section: ModelSection, task: str, base: Path, device: str) -> Mo
         from pytest_lossy.models.callable_model import CallableModel
 
         return CallableModel(import_callable(section.callable, base), section.kwargs, source=section.callable)
+    if section.name is not None:
+        return _build_named(section, task, base, device)
     network, published = _build_network(section, base, device)
     finish = import_callable(section.output.function, base) if section.output.function else None
     return NetworkModel(
@@ -41,6 +43,26 @@ def build_model(section: ModelSection, task: str, base: Path, device: str) -> Mo
         prepare=_preparation(section, network, published, task, base, device),
         decode=finish or output_decoder(task, section.output, network.expects.scores_layout),
         select=section.output.select,
+    )
+
+
+def _build_named(section: ModelSection, task: str, base: Path, device: str) -> Model:
+    from pytest_lossy.models.given import adapt_model, build_seeded
+    from pytest_lossy.models.names import MODELS
+
+    try:
+        build = MODELS.load(section.name or "")
+    except ModelError:
+        raise
+    except LossyError as error:
+        raise ModelError(str(error)) from error.__cause__
+    return adapt_model(
+        build_seeded(build, section.kwargs),
+        task,
+        device,
+        source=f"model '{section.name}'",
+        input=import_callable(section.input.function, base) if section.input.function else section.input,
+        output=import_callable(section.output.function, base) if section.output.function else section.output,
     )
 
 

@@ -15,13 +15,14 @@ from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import CODECS, build_codec, codec_options, intra_twin, needs_clips, twin_options
 from pytest_lossy.data.registry import DATASETS, dataset_media, dataset_options
 from pytest_lossy.errors import ConfigurationError, LossyError, Problem
+from pytest_lossy.models.names import MODELS
 from pytest_lossy.registry import Registry, did_you_mean, is_dotted
 from pytest_lossy.specs.schema import NAME, CodecSection, DataSection, Spec, expand_codec
 from pytest_lossy.specs.validation import validate
 from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
 from pytest_lossy.tasks.registry import TASKS, task_options
 
-__all__ = ["SPEC_SUFFIXES", "find_specs", "index_specs", "plan_codec", "relative_to_root"]
+__all__ = ["SPEC_SUFFIXES", "find_specs", "index_source", "index_specs", "plan_codec", "relative_to_root"]
 
 SPEC_SUFFIXES = (".yaml", ".yml")
 
@@ -68,7 +69,20 @@ def index_specs(paths: Iterable[Path], root: Path) -> list[IndexedSpec]:
 
 def _index_one(path: Path, root: Path) -> IndexedSpec:
     shown = relative_to_root(path, root)
-    source = load_yaml(path, Path(shown))
+    return index_source(load_yaml(path, Path(shown)), path, shown)
+
+
+def index_source(source: YamlSource, path: Path, shown: str) -> IndexedSpec:
+    """Check one spec, whether it was read from a file or declared in Python.
+
+    Args:
+        source: what it says, and where each line stands.
+        path: absolute; its folder is that to which relative paths refer.
+        shown: as node ids and messages print it.
+
+    Raises:
+        ConfigurationError: every problem of it.
+    """
     if not isinstance(source.data, dict):
         raise ConfigurationError([source.problem((), "a spec is a mapping of keys to values; see the README")])
     spec, problems = validate(Spec, source, source.data)
@@ -104,6 +118,9 @@ def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan],
         problems += unknown
         if not unknown and data.name in DATASETS.builtin:
             problems += _check_kwargs(dataset_options(data.name), data.kwargs, source, ("data", "kwargs"))
+    model = written.get("model")
+    if isinstance(model, dict) and isinstance(model.get("name"), str):
+        problems += _check_registered(MODELS, model["name"], source, ("model", "name"))
     media = _media(data, written.get("task"))
     codecs = written.get("codecs")
     for label, entry in codecs.items() if isinstance(codecs, dict) else ():
