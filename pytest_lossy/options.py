@@ -14,6 +14,7 @@ DEFAULT_THRESHOLDS = "thresholds.yaml"
 DEFAULT_REPORT = "lossy-report"
 DEFAULT_REPLICATES = 1000
 DEFAULT_TOLERANCE = "5%"
+DEFAULT_MARGIN = "2%"
 DEFAULT_BASELINES = ".lossy-baselines"
 DEFAULT_SPILL = "2GiB"
 DEFAULT_CACHE_SIZE = "10GiB"
@@ -125,6 +126,24 @@ def add_options(parser: pytest.Parser) -> None:
         help="fail where a case is worse for certain, and by more than 'miou drop > 1%%' or 'primary loss > 0.01' says",
     )
     group.addoption(
+        "--lossy-update",
+        action="store_true",
+        default=False,
+        help="write gates from what this run measures, a margin beyond the intervals, for the cases that ran; old "
+        "ones fail nothing",
+    )
+    group.addoption(
+        "--lossy-update-new-only",
+        action="store_true",
+        default=False,
+        help="the same, only for cases that have no gate",
+    )
+    group.addoption(
+        "--lossy-margin",
+        metavar="SHARE",
+        help=f"how far beyond the interval new gates lie, as a share of the metric (default: {DEFAULT_MARGIN}%)",
+    )
+    group.addoption(
         "--lossy-strict",
         action="store_true",
         default=None,
@@ -139,6 +158,7 @@ def add_options(parser: pytest.Parser) -> None:
         ("replicates", "default of --lossy-replicates"),
         ("tolerance", "default of --lossy-tolerance"),
         ("gallery", "default of --lossy-gallery"),
+        ("margin", "default of --lossy-margin"),
         ("cache", "default of --lossy-cache"),
         ("cache_size", "default of --lossy-cache-size"),
         ("spill", "default of --lossy-spill"),

@@ -22,7 +22,17 @@ from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES, recovery_problems, silent_recovery_rules
 from pytest_lossy.thresholds.rules import Thresholds
 
-__all__ = ["Plan", "codec_plans", "plan_cases", "plan_run", "read_specs"]
+__all__ = [
+    "Plan",
+    "all_cases",
+    "codec_plans",
+    "directions",
+    "gate_names",
+    "plan_cases",
+    "plan_run",
+    "read_specs",
+    "shown_path",
+]
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
     if problems:
         raise ConfigurationError("\n".join(problems))
     thresholds, warnings = _read_thresholds(settings, specs, root)
-    by_spec = [(spec, _all_cases(spec, settings, thresholds)) for spec in specs]
+    by_spec = [(spec, all_cases(spec, settings, thresholds)) for spec in specs]
     everything = [case for _, cases in by_spec for case in cases]
     dead = thresholds.unmatched(everything)
     messages = [
@@ -104,7 +114,7 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
     for spec, cases in by_spec:
         if spec.spec.task not in TASKS.builtin:
             continue
-        known = {**_directions(spec), **dict.fromkeys(RECOVERY_NAMES, True)}  # who can have one was checked above
+        known = {**directions(spec), **dict.fromkeys(RECOVERY_NAMES, True)}  # who can have one was checked above
         for case in cases:
             try:
                 thresholds.gates_for(case, task_primary(case.task), known)
@@ -148,7 +158,7 @@ def _is_gated(case: Case, spec: IndexedSpec, thresholds: Thresholds) -> bool:
     """Whether a rule judges this mix or knee: not one for the other reference, nor one silent about the task's metrics."""
     if spec.spec.task not in TASKS.builtin:  # its metrics are not known yet
         return any(rule.reference == case.reference and rule.rank(case) is not None for rule in thresholds.rules)
-    return bool(thresholds.gates_for(case, task_primary(case.task), _directions(spec)))
+    return bool(thresholds.gates_for(case, task_primary(case.task), directions(spec)))
 
 
 def _knees(spec: IndexedSpec, settings: Settings) -> list[tuple[Case, Levels, bool]]:
@@ -169,7 +179,7 @@ def _single_levels(specs: Sequence[IndexedSpec], settings: Settings, thresholds:
     ]
 
 
-def _directions(spec: IndexedSpec) -> dict[str, bool]:
+def directions(spec: IndexedSpec) -> dict[str, bool]:
     """The aggregate metrics of a built-in task on this data, and whether more of each is better."""
     metrics = task_metrics(spec.spec.task, clips=spec.media == "clips", label_free=spec.reference == "clean")
     return {metric.name: metric.higher_is_better for metric in metrics}
@@ -210,7 +220,7 @@ def _label_for(name: str, spec: IndexedSpec) -> str:
     return name if needs_clips(name) else intra_twin(name) or name
 
 
-def _all_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
+def all_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
     """Every case that the spec lists or that the flags add, before narrowing, every knee, and every mix of a rule."""
     cases = list(dict.fromkeys([*spec.cases(), *spec.cases(selected_plans(spec, settings))]))
     return [*cases, *(case for case, *_ in _knees(spec, settings)), *thresholds.mix_cases(cases)]
@@ -258,17 +268,22 @@ def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
 
 def _read_thresholds(settings: Settings, specs: list[IndexedSpec], root: Path) -> tuple[Thresholds, list[str]]:
     path = settings.thresholds
+    if not path.exists() and settings.update is not None:
+        return Thresholds(), []  # this run will write it
     if not path.exists() and not settings.thresholds_given:
         return Thresholds(), [f"there is no {path.name}: every case is ungated; write one, see the README"]
-    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    metrics, labels = gate_names(specs)
+    return load_thresholds(path, shown_path(path, root), metrics=metrics, labels=labels), []
+
+
+def shown_path(path: Path, root: Path) -> Path:
+    """A thresholds file as messages and results name it."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def gate_names(specs: Sequence[IndexedSpec]) -> tuple[set[str] | None, set[str]]:
+    """The metrics that a gate may name, None where third-party tasks may add to them, and the codec labels."""
     # Metrics of third-party tasks are known only once their code is imported, when a model loads.
     builtin_only = all(spec.spec.task in TASKS.builtin for spec in specs)
-    return (
-        load_thresholds(
-            path,
-            shown,
-            metrics=known_metrics() | RECOVERY_NAMES if builtin_only else None,
-            labels={plan.label for spec in specs for plan in spec.plans} | set(CODECS.names()),
-        ),
-        [],
-    )
+    labels = {plan.label for spec in specs for plan in spec.plans} | set(CODECS.names())
+    return known_metrics() | RECOVERY_NAMES if builtin_only else None, labels

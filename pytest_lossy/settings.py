@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_lossy.options import (
     DEFAULT_BASELINES,
     DEFAULT_CACHE_SIZE,
     DEFAULT_GALLERY,
+    DEFAULT_MARGIN,
     DEFAULT_REPLICATES,
     DEFAULT_REPORT,
     DEFAULT_SPECS,
@@ -91,6 +92,10 @@ class Settings:
     compare_fail: str | None = None
     """Which change fails the run; checked to be a rule."""
     baselines: Path = Path(DEFAULT_BASELINES)
+    update: Literal["all", "new"] | None = None
+    """Whether this run writes gates: of all its cases, or of those that have none."""
+    margin: float = 0.02
+    """How far beyond the interval gates are written, as a share, in [0, 1)."""
 
     def serialise(self) -> dict[str, Any]:
         """Exact builtins, to cross a process."""
@@ -150,6 +155,8 @@ def parse_settings(config: pytest.Config) -> Settings:
         compare=config.getoption("lossy_compare"),
         compare_fail=reader.fail_rule(),
         baselines=reader.path("baselines", DEFAULT_BASELINES),
+        update=reader.update(),
+        margin=reader.margin(),
     )
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")
@@ -230,6 +237,27 @@ class _Reader:
             self.problems.append(
                 f"{origin}: {text!r} is no share above 0% and below 100%; write for example 5% or 0.05"
             )
+        return share
+
+    def update(self) -> Literal["all", "new"] | None:
+        every, new = (bool(self.config.getoption(f"lossy_{name}")) for name in ("update", "update_new_only"))
+        flag = "--lossy-update-new-only" if new else "--lossy-update"
+        if every and new:
+            self.problems.append("--lossy-update and --lossy-update-new-only: write one of them")
+        if (every or new) and self.config.getoption("lossy_samples"):
+            self.problems.append(
+                f"{flag}: a smoke run (--lossy-samples) measures too little for gates; run all samples"
+            )
+        if not (every or new) and self.config.getoption("lossy_margin") is not None:
+            self.problems.append("--lossy-margin: no gates are written; add --lossy-update")
+        return "new" if new else "all" if every else None
+
+    def margin(self) -> float:
+        text, origin = self.raw("margin")
+        match = _SHARE.fullmatch((text or DEFAULT_MARGIN).strip())
+        share = float(Decimal(match[1]) / (100 if match[2] else 1)) if match else -1.0
+        if not 0 <= share < 1:
+            self.problems.append(f"{origin}: {text!r} is no share of at least 0% and below 100%; write for example 2%")
         return share
 
     def baseline_name(self) -> str | None:
