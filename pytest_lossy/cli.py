@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from pytest_lossy import __version__
 from pytest_lossy.errors import LossyError
+from pytest_lossy.first_steps.arguments import add_init
 
 if TYPE_CHECKING:
     from pytest_lossy.analysis.budget import Budget
@@ -238,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pytest-lossy {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_init(commands)
     schema = commands.add_parser("schema", help="print a JSON Schema, for editors")
     schema.add_argument("name", choices=("spec", "thresholds", "results"))
     schema.set_defaults(run=_schema)

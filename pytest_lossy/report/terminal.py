@@ -167,6 +167,18 @@ def _table(lookup: Lookup, cases: list[CaseRow], width: int, *, verbose: bool, f
     return lines
 
 
+def _skipped(lookup: Lookup, width: int) -> dict[str, list[str]]:
+    """Models of which nothing ran since something is missing: name -> what it is, once instead of a table of dashes."""
+    errors = {model.name: model.error for model in lookup.document.models if model.error is not None}
+    found: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        cases = [case for case in lookup.document.cases if case.model == name]
+        if cases and all(case.verdict == "not_run" and case.error for case in cases):
+            reasons = "; ".join(line.strip() for line in error.splitlines() if line.strip())
+            found[name] = _wrapped(f"{name}: skipped ({formatting.count(len(cases), 'case')}): {reasons}", width)
+    return found
+
+
 def _missed(lookup: Lookup, width: int, most: int = 12) -> list[Line]:
     """Name each gate that was not met with the line that sets it."""
     found = [problem for problem in misses(lookup) if problem.gate is not None]
@@ -240,12 +252,16 @@ def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> l
     groups = list(_groups(lookup))
     few = verbose or len(document.cases) <= _ROWS
     lines: list[Line] = []
+    skipped = _skipped(lookup, width)
     for cases in groups:
-        if few or any(case.verdict not in _QUIET for case in cases):
+        if cases[0].model not in skipped and (few or any(case.verdict not in _QUIET for case in cases)):
             lines += [*_table(lookup, cases, width, verbose=verbose, few=few), ("", {})]
     lines += _recovered(lookup, width)
     lines += _changed(lookup, width)
+    lines += [(line, _MARKUP["not_run"]) for reasons in skipped.values() for line in reasons]
     for group in error_groups(lookup):
+        if not group.cases and any(group.title.startswith(f"{name}: ") for name in skipped):
+            continue
         count = formatting.count(len(group.cases), "case")
         first = next((line for line in group.message.splitlines() if line.strip()), "")
         text = f"{group.title} ({count}): {group.message if verbose else first}"
