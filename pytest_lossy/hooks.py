@@ -12,6 +12,7 @@ from pytest_lossy.collection import LossyFile, LossyItem, order_items
 from pytest_lossy.errors import ConfigurationError, ResultsError
 from pytest_lossy.planning import read_specs
 from pytest_lossy.progress import StatusLine
+from pytest_lossy.report.gate_lines import gate_lines
 from pytest_lossy.report.terminal import terminal_lines
 from pytest_lossy.run import Run
 from pytest_lossy.scheduling.distribution import (
@@ -161,6 +162,8 @@ class LossyHooks:
             return
         if self.run.problem and exitstatus == 0:
             session.exitstatus = exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        if exitstatus == 0 and self.run.written_gates is not None and self.run.written_gates.problem:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         comparison = self._document.comparison if self._document is not None else None
         if exitstatus == 0 and comparison is not None and any(change.failed for change in comparison.changes):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -180,6 +183,9 @@ class LossyHooks:
         verbose = self.config.get_verbosity() > 0
         for line, markup in terminal_lines(self._document, terminalreporter._tw.fullwidth, verbose=verbose):
             terminalreporter.write_line(line, **markup)
+        if self.run.written_gates is not None:
+            for line, markup in gate_lines(self.run.written_gates, verbose=verbose):
+                terminalreporter.write_line(line, **markup)
         for label, path in self.run.published():
             terminalreporter.write_line(f"{label}: {path}")
 

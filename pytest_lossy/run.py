@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_lossy.engine.media_cache import MediaCache
     from pytest_lossy.engine.other_models import OtherModels
     from pytest_lossy.engine.runtime import RuntimeOptions
+    from pytest_lossy.thresholds.updating import WrittenGates
 
 __all__ = ["Run"]
 
@@ -52,6 +53,8 @@ class Run:
         self.command = "pytest"
         """As typed, ready for a shell."""
         self.planned: list[str] = []
+        self.written_gates: WrittenGates | None = None
+        """What became of the thresholds file, at the end of a run that writes it."""
         self._shard_table: dict[tuple[str, str], set[int]] | None = None
         self._started = time.time()
         self._resumed = 0
@@ -198,6 +201,7 @@ class Run:
             progress=self._progress.update,
             others=self._other_models(),
             pictures=self._picture_shares(),
+            writes_gates=self.settings.update is not None,
         )
 
     def _picture_shares(self) -> dict[str, int]:
@@ -277,6 +281,11 @@ class Run:
         smoke = f", smoke run of {self.settings.samples} samples" if self.settings.samples else ""
         share = " (shard {}/{})".format(*self.settings.shard) if self.settings.shard else ""
         lines = [f"lossy: {chosen} models, {cases} cases{share}, gates from {gates}{smoke}"]
+        if self.settings.update is not None:
+            where = "a gate" if self.settings.update == "all" else "a gate, where it has none"
+            lines.append(
+                f"lossy: each case that runs gets {where} in {self.settings.thresholds.name}; old ones fail nothing"
+            )
         if self.settings.resume:
             lines.append(f"lossy: resuming, with the evidence of {self._resumed} cases of the run before")
         return lines
@@ -322,6 +331,8 @@ class Run:
             command=self.command,
         )
         document = document.model_copy(update={"run": document.run.model_copy(update=self._share())})
+        if self.settings.update is not None:
+            document = self._with_new_gates(document, planned, exit_status)
         document = conclude(document, self.store, self.plan.thresholds)
         document = self._compared(document)
         warnings = [*document.run.warnings, *previous_warnings(self.folder.root / "results.json", document)]
@@ -344,6 +355,20 @@ class Run:
             )
             return document
         self._published.insert(0, ("report", self.folder.root / "index.html"))
+        return document
+
+    def _with_new_gates(
+        self, document: ResultsDocument, planned: Sequence[tuple[str, IndexedSpec, Case]], exit_status: int
+    ) -> ResultsDocument:
+        """Write the thresholds file, and judge what was measured by it."""
+        from pytest_lossy.gate_update import write_gates
+        from pytest_lossy.thresholds.updating import WrittenGates
+
+        if exit_status not in (0, 1):
+            problem = "the run was stopped; run it to its end"
+            self.written_gates = WrittenGates(self.settings.thresholds.name, self.settings.margin, problem=problem)
+            return document
+        document, self.written_gates = write_gates(document, planned, self.plan, self.settings, self.store, self.root)
         return document
 
     def _find_baseline(self) -> None:

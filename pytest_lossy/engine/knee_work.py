@@ -16,7 +16,7 @@ from pytest_lossy.results.document import Knee
 from pytest_lossy.results.replicates import StoredReplicates
 from pytest_lossy.thresholds.knees import KneeLevels
 
-__all__ = ["Curve", "FoundKnee", "find_knee", "search_knee"]
+__all__ = ["Curve", "FoundKnee", "find_knee", "knee_of", "search_knee"]
 
 LevelOf = Callable[[float], Measured]
 """Evaluates a level of the curve, or loads what was measured there."""
@@ -67,7 +67,7 @@ class FoundKnee:
 
 def find_knee(curve: Curve, level_of: LevelOf) -> FoundKnee:
     """The knee among all levels of the spec, or of ``--lossy-level``."""
-    return _found(curve, curve.data({level: level_of(level) for level in curve.plan.levels}))
+    return knee_of(curve.data({level: level_of(level) for level in curve.plan.levels}))
 
 
 def search_knee(curve: Curve, level_of: LevelOf) -> FoundKnee:
@@ -81,7 +81,7 @@ def search_knee(curve: Curve, level_of: LevelOf) -> FoundKnee:
         return _read(curve, curve.data(known))
 
     search(evaluate, LevelScale(curve.plan.levels, curve.plan.grid.integral))
-    found = _found(curve, curve.data(known))
+    found = knee_of(curve.data(known))
     mild, severe = (f"{curve.plan.parameter}{level:g}" for level in curve.plan.ends)
     note = f"Bisection evaluated {len(known)} levels between {mild} and {severe}."
     explanation = f"{found.knee.explanation} {note}".strip()
@@ -114,15 +114,16 @@ def _above(fit: float, tolerance: float) -> bool | None:
     return None if math.isnan(fit) else fit >= 1 - tolerance
 
 
-def _found(curve: Curve, data: CurveData) -> FoundKnee:
+def knee_of(data: CurveData) -> FoundKnee:
+    """The knee of a curve whose levels are measured."""
     retention = curve_retention(data)
     samples = data.levels[0].stored.samples if data.levels[0].stored is not None else ""
     if retention is None:
         explanation = "There is no retention here: the clean metric is missing, 0, or its interval contains 0."
-        knee = Knee(metric=curve.metric, status="undefined", tolerance=curve.tolerance, explanation=explanation)
+        knee = Knee(metric=data.metric, status="undefined", tolerance=data.tolerance, explanation=explanation)
         return FoundKnee(knee, KneeLevels(math.nan, -math.inf, math.inf), tuple(data.levels), samples)
-    located = locate_knee(retention, tolerance=curve.tolerance, confidence=curve.confidence)
-    place = knee_bounds(located, retention, tolerance=curve.tolerance, confidence=curve.confidence)
+    located = locate_knee(retention, tolerance=data.tolerance, confidence=data.confidence)
+    place = knee_bounds(located, retention, tolerance=data.tolerance, confidence=data.confidence)
     value, mild, severe = (level_at(end, retention.levels) for end in (place.value, place.low, place.high))
     return FoundKnee(
         knee_finding(data, retention, located), KneeLevels(value, mild, severe), tuple(data.levels), samples
