@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_lossy.planning import Plan
     from pytest_lossy.settings import Settings
 
-__all__ = ["assemble", "build_curves"]
+__all__ = ["assemble", "build_curves", "row_of_case"]
 
 Planned = tuple[str, IndexedSpec, Case]
 """Node id, spec, case."""
@@ -65,7 +65,7 @@ def assemble(
         workers: xdist workers; 0 for none.
         command: as typed.
     """
-    rows = [_row(store, node_id, case, interrupted=interrupted) for node_id, _, case in planned]
+    rows = [row_of_case(store, node_id, case, interrupted=interrupted) for node_id, _, case in planned]
     specs = list({spec.name: spec for _, spec, _ in planned}.values())
     have_clean = {row.model for row in rows if row.codec == CLEAN}
     references = [store.read_row(spec.clean.slug, "references") for spec in specs if spec.name not in have_clean]
@@ -75,10 +75,12 @@ def assemble(
     rows = _in_order([*rows, *(row for row in references if row is not None), *probes], specs, codecs)
     models = [_model(store, spec) for spec in specs]
     not_run = any(row.verdict == "not_run" and not row.error for row in rows)
+    notes: dict[str, set[str]] = {}
+    for row in rows:
+        notes.setdefault(row.model, set()).update(row.notes)
     warnings = list(plan.warnings)
     for model in models:
-        warnings += [f"{model.name}: {note}" for note in model.data.notes]
-        warnings += sorted({f"{model.name}: {note}" for row in rows if row.model == model.name for note in row.notes})
+        warnings += [f"{model.name}: {note}" for note in (*model.data.notes, *sorted(notes.get(model.name, ())))]
     return ResultsDocument(
         run=RunInfo(
             started=started.isoformat(timespec="seconds"),
@@ -111,7 +113,8 @@ def assemble(
     )
 
 
-def _row(store: RunStore, node_id: str, case: Case, *, interrupted: bool) -> CaseRow:
+def row_of_case(store: RunStore, node_id: str, case: Case, *, interrupted: bool) -> CaseRow:
+    """The row that a case left, or what its absence says: its process died, or nobody ran it."""
     try:
         row = store.read_row(case.slug)
     except ResultsError as error:

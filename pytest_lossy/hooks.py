@@ -136,7 +136,8 @@ class LossyHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Called by xdist on the controller when a worker has collected; all workers collect the same."""
-        self.run.set_planned([node_id for node_id in ids if self.run.is_case_id(node_id)])
+        if not self.run.planned:
+            self.run.set_planned([node_id for node_id in ids if self.run.is_case_id(node_id)])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self) -> None:

@@ -55,6 +55,8 @@ class Run:
         self.planned: list[str] = []
         self.written_gates: WrittenGates | None = None
         """What became of the thresholds file, at the end of a run that writes it."""
+        self._case_table: dict[tuple[str, str], tuple[IndexedSpec, Case]] | None = None
+        self._planned_of: dict[Path, list[Case]] = {}
         self._shard_table: dict[tuple[str, str], set[int]] | None = None
         self._started = time.time()
         self._resumed = 0
@@ -156,7 +158,7 @@ class Run:
         return self._cases().get((parts[1], parts[2]))
 
     def _cases(self) -> dict[tuple[str, str], tuple[IndexedSpec, Case]]:
-        if not hasattr(self, "_case_table"):
+        if self._case_table is None:
             self._case_table = {
                 (case.model, case.name): (spec, case) for spec in self.plan.specs for case in self.cases_of(spec)
             }
@@ -164,22 +166,23 @@ class Run:
 
     def cases_of(self, spec: IndexedSpec) -> list[Case]:
         """The cases of a spec that the flags select and that are this machine's share."""
-        cases = plan_cases(spec, self.settings, self.plan.thresholds)
+        cases = self._planned_cases(spec)
         if self.settings.shard is None:
             return cases
         mine = self.settings.shard[0] - 1
         return [case for case in cases if mine in self._shards()[case.model, case.name]]
 
+    def _planned_cases(self, spec: IndexedSpec) -> list[Case]:
+        """The cases of a spec on all machines together; planned once, and asked for by every step of a run."""
+        if spec.path not in self._planned_of:
+            self._planned_of[spec.path] = plan_cases(spec, self.settings, self.plan.thresholds)
+        return self._planned_of[spec.path]
+
     def _shards(self) -> dict[tuple[str, str], set[int]]:
         if self._shard_table is None:
             number = self.settings.shard[1] if self.settings.shard else 1
             self._shard_table = shard_of_cases(
-                [
-                    (spec, cases)
-                    for spec in self.plan.specs
-                    if (cases := plan_cases(spec, self.settings, self.plan.thresholds))
-                ],
-                number,
+                [(spec, cases) for spec in self.plan.specs if (cases := self._planned_cases(spec))], number
             )
         return self._shard_table
 
@@ -299,8 +302,8 @@ class Run:
         Raises:
             ResultsError: the results cannot be written.
         """
-        if not self.store.folder.exists():
-            return None
+        if not self.folder.is_open or not self.store.folder.exists():
+            return None  # --collect-only: a run in progress is another's, and one that was killed may still be resumed
         # In the order of the specs, whatever order the cases ran in: equal runs leave equal files.
         order = {key: position for position, key in enumerate(self._cases())}
         planned = sorted(
@@ -400,7 +403,7 @@ class Run:
             shared["planned"] = [
                 f"{spec.shown}::{spec.name}::{case.name}"
                 for spec in self.plan.specs
-                for case in plan_cases(spec, self.settings, self.plan.thresholds)
+                for case in self._planned_cases(spec)
             ]
         return shared
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from pytest_lossy.analysis.bjontegaard import RateCurve, compare_rates, rate_curve
-from pytest_lossy.analysis.measured_curves import MeasuredCurve, ReplicatesOf, measured_curves
+from pytest_lossy.analysis.measured_curves import MeasuredCurve, MeasuredCurves, ReplicatesOf
 from pytest_lossy.results.document import RateDifference, ResultsDocument
 
 __all__ = ["add_rate_differences"]
@@ -29,15 +29,17 @@ def add_rate_differences(document: ResultsDocument, replicates: ReplicatesOf) ->
         document: rows, models, codecs and curves of the run.
         replicates: of a row; None where nothing is stored.
     """
-    curves = [curve for curve in measured_curves(document, replicates) if curve.levels]
-    first_codec: dict[str, MeasuredCurve] = {}
-    first_model: dict[tuple[object, ...], MeasuredCurve] = {}
-    by_model = {(curve.model.name, *curve.codec): curve for curve in curves}
+    curves = MeasuredCurves(document, replicates)
+    # Anchors are kept by their position alone, and read again for each comparison.
+    first_codec: dict[str, int] = {}
+    first_model: dict[tuple[object, ...], int] = {}
     found = []
     for curve in curves:
-        anchor = first_codec.setdefault(curve.model.name, curve)
-        if anchor is not curve and anchor.curve.metric == curve.curve.metric:
-            found.append(_difference("codecs", curve, anchor, document.run.confidence))
+        if not curve.levels:
+            continue
+        anchor = first_codec.setdefault(curve.model.name, curve.position)
+        if anchor != curve.position and document.curves[anchor].metric == curve.curve.metric:
+            found.append(_difference("codecs", curve, curves.at(anchor), document.run.confidence))
         if curve.model.reference != "labels" or curve.model.data.fingerprint is None:
             continue  # agreement compares a model with itself only
         data = curve.model.data
@@ -49,13 +51,22 @@ def add_rate_differences(document: ResultsDocument, replicates: ReplicatesOf) ->
             curve.curve.metric,
             *curve.codec,
         )
-        rival = first_model.setdefault(key, curve)
-        parent = by_model.get((curve.model.retrained.parent, *curve.codec)) if curve.model.retrained else None
-        if parent is not None and parent.model.data.fingerprint == data.fingerprint:
+        rival = first_model.setdefault(key, curve.position)
+        if (parent := _parent(curve, curves)) is not None:
             rival = parent
-        if rival is not curve and rival.curve.metric == curve.curve.metric:
-            found.append(_difference("models", curve, rival, document.run.confidence))
+        if rival != curve.position and document.curves[rival].metric == curve.curve.metric:
+            found.append(_difference("models", curve, curves.at(rival), document.run.confidence))
     return document.model_copy(update={"rate_differences": found})
+
+
+def _parent(curve: MeasuredCurve, curves: MeasuredCurves) -> int | None:
+    """The curve of a retrained model's parent under the same codec and on the same data."""
+    record = curve.model.retrained
+    if record is None:
+        return None
+    alike = curves.named(record.parent, curve.curve.codec)
+    found = [other for other in alike if other.levels and other.codec == curve.codec]
+    return found[-1].position if found and found[-1].model.data.fingerprint == curve.model.data.fingerprint else None
 
 
 def _difference(

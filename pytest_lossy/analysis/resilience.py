@@ -9,7 +9,7 @@ from itertools import groupby
 
 from pytest_lossy.analysis.arms import contrast
 from pytest_lossy.analysis.bootstrap import bias_corrected
-from pytest_lossy.analysis.measured_curves import MeasuredCurve, ReplicatesOf, measured_curves
+from pytest_lossy.analysis.measured_curves import MeasuredCurve, MeasuredCurves, ReplicatesOf
 from pytest_lossy.analysis.retained_area import Areas, Resampled, mean_of, retained_areas
 from pytest_lossy.analysis.retention import retention_curve
 from pytest_lossy.results.document import (
@@ -33,6 +33,7 @@ class _Entry:
     """One curve with its area."""
 
     source: MeasuredCurve
+    """Without its replicates."""
     levels: tuple[float, ...]
     areas: Areas
     clean: Resampled
@@ -56,7 +57,7 @@ def add_resilience(document: ResultsDocument, replicates: ReplicatesOf) -> Resul
         replicates: of a row; None where nothing is stored.
     """
     confidence = document.run.confidence
-    entries = [entry for curve in measured_curves(document, replicates) if (entry := _entry(curve)) is not None]
+    entries = [entry for curve in MeasuredCurves(document, replicates) if (entry := _entry(curve)) is not None]
     if not entries:
         return document
     curves: list[Curve] = list(document.curves)
@@ -85,8 +86,8 @@ def _entry(source: MeasuredCurve) -> _Entry | None:
     if curve is None or areas is None or areas.over_level is None:
         return None
     drawn = source.clean.replicates.get(metric, areas.over_level.replicates[:0])
-    clean = Resampled(source.clean.point[metric], drawn)
-    return _Entry(source, curve.levels, areas, clean, curve.units, source.clean.samples)
+    clean = Resampled(source.clean.point[metric], drawn.copy())  # a view would keep all metrics of the case in memory
+    return _Entry(source.without_replicates(), curve.levels, areas, clean, curve.units, source.clean.samples)
 
 
 def _estimate(value: Resampled | None, units: int, confidence: float) -> Estimate | None:

@@ -279,6 +279,11 @@ class ReportFolder:
         self.store = RunStore(root / ".run")
         self._lock: FileLock | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this object holds the folder."""
+        return self._lock is not None
+
     def open(self, *, resume: bool = False) -> int:
         """Lock the folder and begin a new run; results of earlier runs stay until this one ends.
 

@@ -31,6 +31,9 @@ class Work:
 
 @dataclass(slots=True)
 class _Group:
+    name: str
+    place: int
+    """In the collection: of equal costs the first comes first."""
     waiting: list[tuple[int, float, int]] = field(default_factory=list)
     """A heap of rank, negative cost and index."""
     splits: bool = True
@@ -49,10 +52,13 @@ class Agenda:
     def __init__(self, works: Iterable[Work]) -> None:
         self._works = {work.index: work for work in works}
         self._groups: dict[str, _Group] = {}
-        self._place: dict[Hashable, str] = {}
+        self._place: dict[Hashable, _Group] = {}
         self._waiting = 0
         for work in self._works.values():
             self._enter(work)
+        self._untouched = [(-group.cost, group.place, group.name) for group in self._groups.values()]
+        """A heap of the groups that no worker has; entries whose group has a worker or another cost by now are stale."""
+        heapq.heapify(self._untouched)
 
     def __len__(self) -> int:
         return self._waiting
@@ -65,25 +71,14 @@ class Agenda:
         """
         if not self._waiting:
             return None
-        here = self._place.get(worker)
-        if here is None or not self._groups[here].waiting:
+        group = self._place.get(worker)
+        if group is None or not group.waiting:
             self.leave(worker)
-            open_groups = [
-                name for name, group in self._groups.items() if group.waiting and (group.splits or not group.workers)
-            ]
-            if not open_groups:
+            group = self._costliest_untouched() or self._largest_shared()
+            if group is None:
                 return None
-            # Of equal costs the first group of the collection: dictionaries keep that order, and max the first of equals.
-            here = max(
-                open_groups,
-                key=lambda name: (
-                    not self._groups[name].workers,
-                    self._groups[name].cost / (1 + len(self._groups[name].workers)),
-                ),
-            )
-            self._place[worker] = here
-            self._groups[here].workers.add(worker)
-        group = self._groups[here]
+            self._place[worker] = group
+            group.workers.add(worker)
         _, negative_cost, index = heapq.heappop(group.waiting)
         group.cost += negative_cost
         self._waiting -= 1
@@ -91,18 +86,41 @@ class Agenda:
             group.cost = 0.0  # no rounding error is left behind
         return index
 
+    def _costliest_untouched(self) -> _Group | None:
+        while self._untouched:
+            negative_cost, _, name = heapq.heappop(self._untouched)
+            group = self._groups[name]
+            if group.waiting and not group.workers and group.cost == -negative_cost:
+                return group
+        return None
+
+    def _largest_shared(self) -> _Group | None:
+        """Of the groups that have workers, which are as many as there are workers at most."""
+        shared = {group.place: group for group in self._place.values() if group.waiting and group.splits}
+        return max(
+            shared.values(), key=lambda group: (group.cost / (1 + len(group.workers)), -group.place), default=None
+        )
+
     def give_back(self, index: int) -> None:
         """An item that was taken waits again: its worker died before it began, or it is to be run once more."""
-        self._enter(self._works[index])
+        self._offer(self._enter(self._works[index]))
 
     def leave(self, worker: Hashable) -> None:
         """A worker no longer has a group: it goes elsewhere, or it is gone."""
-        place = self._place.pop(worker, None)
-        if place is not None:
-            self._groups[place].workers.discard(worker)
+        group = self._place.pop(worker, None)
+        if group is not None:
+            group.workers.discard(worker)
+            self._offer(group)
 
-    def _enter(self, work: Work) -> None:
-        group = self._groups.setdefault(work.group, _Group(splits=work.splits))
+    def _offer(self, group: _Group) -> None:
+        if group.waiting and not group.workers:
+            heapq.heappush(self._untouched, (-group.cost, group.place, group.name))
+
+    def _enter(self, work: Work) -> _Group:
+        group = self._groups.get(work.group)
+        if group is None:
+            group = self._groups[work.group] = _Group(work.group, len(self._groups), splits=work.splits)
         heapq.heappush(group.waiting, (work.rank, -work.cost, work.index))
         group.cost += work.cost
         self._waiting += 1
+        return group

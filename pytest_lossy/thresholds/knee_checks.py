@@ -27,7 +27,8 @@ def knee_problems(curves: Sequence[tuple[Case, Levels, bool]], thresholds: Thres
     rules = [rule for rule in thresholds.rules if rule.bound == NO_MILDER_THAN]
     met: set[Rule] = set()
     for case, grid, label_free in curves:
-        ranked = [(rank, rule) for rule in rules if (rank := rule.rank(case)) is not None]
+        candidates = [rule for rule in thresholds.rules_for(case.model) if rule.bound == NO_MILDER_THAN]
+        ranked = [(rank, rule) for rule in candidates if (rank := rule.rank(case)) is not None]
         met.update(rule for _, rule in ranked)
         best = max((rank for rank, _ in ranked), default=None)
         for rank, rule in ranked:

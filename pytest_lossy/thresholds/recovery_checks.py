@@ -72,6 +72,7 @@ def _matched(rule: Rule, cases: Sequence[tuple[IndexedSpec, Sequence[Case]]]) ->
     return [
         (spec, case)
         for spec, listed in cases
+        if is_glob(rule.model) or rule.model == spec.name
         for case in listed
         if rule.reference == case.reference and rule.rank(case) is not None
     ]

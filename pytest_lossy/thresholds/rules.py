@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -187,7 +188,32 @@ class Thresholds:
     def mix_cases(self, cases: Sequence[Case]) -> list[Case]:
         """The mixes that some rule names for one model, and whose every level is among its ``cases``, clean first."""
         found = [mix.case(cases[0]) for mix in self.mixes if mix.parts(cases) is not None] if cases else []
-        return [case for case in found if any(rule.rank(case) is not None for rule in self.rules)]
+        return [case for case in found if any(rule.rank(case) is not None for rule in self.rules_for(case.model))]
+
+    def rules_for(self, model: str) -> Sequence[Rule]:
+        """The rules that may match a model's cases, in the file's order: those that name it, and those with a pattern.
+
+        A file that gates a thousand models has thousands of rules, of which each model needs a few.
+        """
+        if model not in self._by_model:
+            mine = (*self._named.get(model, ()), *self._patterns)
+            self._by_model[model] = [rule for _, rule in sorted(mine, key=lambda entry: entry[0])]
+        return self._by_model[model]
+
+    @cached_property
+    def _by_model(self) -> dict[str, Sequence[Rule]]:
+        return {}
+
+    @cached_property
+    def _named(self) -> Mapping[str, Sequence[tuple[int, Rule]]]:
+        found: dict[str, list[tuple[int, Rule]]] = {}
+        for place, rule in enumerate(self.rules):
+            found.setdefault(rule.model, []).append((place, rule))
+        return found
+
+    @cached_property
+    def _patterns(self) -> Sequence[tuple[int, Rule]]:
+        return [(place, rule) for place, rule in enumerate(self.rules) if is_glob(rule.model)]
 
     def mix(self, name: str) -> Mix:
         """The mix of that name."""
@@ -209,7 +235,7 @@ class Thresholds:
         best: dict[tuple[str, Bound], tuple[tuple[float, ...], Rule]] = {}
         problems: list[Problem] = []
         conflicts: dict[tuple[str, Bound], Problem] = {}
-        for rule in self.rules:
+        for rule in self.rules_for(case.model):
             rank = rule.rank(case)
             is_primary = aggregate(rule.metric) == PRIMARY
             metric = primary + rule.metric.removeprefix(PRIMARY) if is_primary else rule.metric
@@ -252,9 +278,13 @@ class Thresholds:
     def unmatched(self, cases: Iterable[Case]) -> list[Rule]:
         """Rules that match none of ``cases``, one per line of the file."""
         everything = list(cases)
+        of_model: dict[str, list[Case]] = {}
+        for case in everything:
+            of_model.setdefault(case.model, []).append(case)
         silent = {rule.line: rule for rule in reversed(self.rules)}
         for rule in self.rules:
-            if rule.line in silent and any(rule.rank(case) is not None for case in everything):
+            candidates = everything if is_glob(rule.model) else of_model.get(rule.model, ())
+            if rule.line in silent and any(rule.rank(case) is not None for case in candidates):
                 del silent[rule.line]
         return [silent[line] for line in sorted(silent)]
 
