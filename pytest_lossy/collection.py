@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from pytest_lossy.cases import KNEE, Case, IndexedSpec, format_level
-from pytest_lossy.errors import LossyError, MissingInputError, ResultsError
+from pytest_lossy.errors import LossyError, MissingInputError, ProcessDiedError, ResultsError
 from pytest_lossy.planning import selected_plans
 from pytest_lossy.report.failure import failure_text
 from pytest_lossy.results.document import CaseRow
@@ -115,19 +115,19 @@ class LossyItem(pytest.Item):
         if isinstance(error, MissingInputError) and self.collector.spec.spec.requires == "optional":
             self._write(self._error_row(f"skipped: {error}", "not_run"))
             pytest.skip(message)
-        self._write(self._error_row(str(error), "error"))
+        self._write(self._error_row(str(error), _verdict_of(error)))
         # Raised from an item, pytest prints it as it is; raised from a collector, it would be repeated in full.
         pytest.fail(message, pytrace=False)
 
     def runtest(self) -> None:
         """Evaluate the case, store its row, and fail where a gate is missed."""
-        from pytest_lossy.engine.casework import CaseFailureError, run_case
+        from pytest_lossy.engine.casework import CaseFailureError
 
         runtime = self.collector.runtime
         assert runtime is not None, "setup() failed this item otherwise"  # noqa: S101
         failure: LossyError | None = None
         try:
-            row = run_case(self.nodeid, self.case, self.collector.codecs, runtime, self.run.case_context())
+            row = self.run.evaluate(self.nodeid, self.case, self.collector.codecs, runtime)
         except LossyError as error:
             failure = error
         except Exception as error:
@@ -135,7 +135,7 @@ class LossyItem(pytest.Item):
             raise
         if failure is not None:
             # Outside the handler: pytest would print the handled error above ours.
-            verdict = failure.verdict if isinstance(failure, CaseFailureError) else "error"
+            verdict = failure.verdict if isinstance(failure, CaseFailureError) else _verdict_of(failure)
             with contextlib.suppress(ResultsError):  # the failure itself matters more than that its row is lost
                 self.run.store.write_row(self.case.slug, self._error_row(str(failure), verdict))
             pytest.fail(f"{self.case.model} {self.name}: {failure}", pytrace=False)
@@ -227,3 +227,7 @@ def _turn(case: Case) -> int:
 def _is_retrained(spec: IndexedSpec) -> bool:
     """Whether a model is compared with a control; the control itself is not."""
     return spec.spec.retrained is not None and spec.spec.retrained.control is not None
+
+
+def _verdict_of(error: LossyError) -> Literal["error", "crashed"]:
+    return "crashed" if isinstance(error, ProcessDiedError) else "error"

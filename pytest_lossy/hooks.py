@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_lossy.cluster.settings import engine_problem
 from pytest_lossy.collection import LossyFile, LossyItem, order_items
 from pytest_lossy.errors import ConfigurationError, ResultsError
 from pytest_lossy.planning import read_specs
@@ -33,7 +34,7 @@ def activate(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: exit 4, on the controller, before any worker starts.
     """
-    problem = distribution_problem(config)
+    problem = engine_problem(config) or distribution_problem(config)
     if problem is not None:
         raise pytest.UsageError(f"pytest-lossy cannot start:\n{problem}")
     without_paths = config.args_source is not pytest.Config.ArgsSource.ARGS
@@ -85,7 +86,10 @@ class LossyHooks:
         if self.config.option.collectonly or not self.run.is_controller:
             return
         try:
+            self.run.connect()
             self.run.open()
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"pytest-lossy cannot start:\n{error}") from None
         except ResultsError as error:
             raise pytest.UsageError(str(error)) from None
         self._status = StatusLine.start(self.config, self.run)
@@ -133,6 +137,17 @@ class LossyHooks:
         """Called once the final list of items is known (in a worker, and on a controller without workers)."""
         self.run.set_planned([item.nodeid for item in session.items if isinstance(item, LossyItem)])
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Called once before the first test: hand all cases to the cluster, if there is one; tests then run as ever."""
+        options = session.config.option
+        if options.collectonly or (session.testsfailed and not options.continue_on_collection_errors):
+            return
+        try:
+            self.run.submit()
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"pytest-lossy cannot start:\n{error}") from None
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Called by xdist on the controller when a worker has collected; all workers collect the same."""
@@ -150,6 +165,7 @@ class LossyHooks:
         """Called after the last test, or after Ctrl-C; on the controller xdist's workers have ended by then."""
         if self._status is not None:
             self._status.stop()
+        self.run.end_cluster()
         self.run.store_cache_statistics()
         if not self.run.is_controller:
             return

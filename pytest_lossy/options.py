@@ -144,6 +144,34 @@ def add_options(parser: pytest.Parser) -> None:
         help=f"how far beyond the interval new gates lie, as a share of the metric (default: {DEFAULT_MARGIN}%)",
     )
     group.addoption(
+        "--lossy-engine",
+        metavar="NAME",
+        help="local, or ray: spread the cases over a Ray cluster (default: local)",
+    )
+    group.addoption(
+        "--lossy-ray-address",
+        metavar="ADDRESS",
+        help="of the cluster: auto, host:port or ray://host:port (default: $RAY_ADDRESS, else one of this machine alone)",
+    )
+    group.addoption(
+        "--lossy-ray-workers",
+        metavar="N",
+        help="how many workers to ask Ray for (default: one per selected case, as far as the cluster has room)",
+    )
+    group.addoption("--lossy-ray-cpus", metavar="N", help="CPUs that a worker asks for and keeps busy (default: 1)")
+    group.addoption(
+        "--lossy-ray-gpus",
+        metavar="SHARE",
+        help="GPUs that a worker asks for, at most 1, such as 0.5 (default: 1 where the device is a GPU)",
+    )
+    group.addoption(
+        "--lossy-ray-exclude",
+        action="append",
+        metavar="GLOB",
+        help="paths below the root directory that are not shipped to the cluster, such as data: its machines read them "
+        "where they lie; repeatable",
+    )
+    group.addoption(
         "--lossy-strict",
         action="store_true",
         default=None,
@@ -162,6 +190,12 @@ def add_options(parser: pytest.Parser) -> None:
         ("cache", "default of --lossy-cache"),
         ("cache_size", "default of --lossy-cache-size"),
         ("spill", "default of --lossy-spill"),
+        ("engine", "default of --lossy-engine"),
+        ("ray_address", "default of --lossy-ray-address"),
+        ("ray_workers", "default of --lossy-ray-workers"),
+        ("ray_cpus", "default of --lossy-ray-cpus"),
+        ("ray_gpus", "default of --lossy-ray-gpus"),
+        ("ray_exclude", "default of --lossy-ray-exclude, separated by blanks"),
         ("baselines", f"where --lossy-save keeps baselines (default: {DEFAULT_BASELINES})"),
     ):
         parser.addini(f"lossy_{name}", text, type="string", default="")

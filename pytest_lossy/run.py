@@ -8,16 +8,19 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_lossy.cases import Case, IndexedSpec
-from pytest_lossy.errors import ResultsError
-from pytest_lossy.planning import Plan, codec_plans, plan_cases, plan_run, read_specs
-from pytest_lossy.results.document import ResultsDocument
+from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
+from pytest_lossy.errors import ConfigurationError, ResultsError
+from pytest_lossy.own_tests.declared import DeclaredSpecs
+from pytest_lossy.own_tests.search import tests_use_lossy
+from pytest_lossy.planning import Plan, codec_plans, plan_cases, plan_run, read_specs, selected_plans
+from pytest_lossy.results.document import CaseRow, ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore
 from pytest_lossy.scheduling.devices import DEVICE_VARIABLE
 from pytest_lossy.scheduling.shards import shard_of_cases
@@ -27,6 +30,7 @@ from pytest_lossy.thresholds.rules import Thresholds
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_lossy.cluster.engine import ClusterEngine
     from pytest_lossy.comparing import Baseline
     from pytest_lossy.engine.casework import CaseContext
     from pytest_lossy.engine.loaded import LoadedModel
@@ -67,6 +71,8 @@ class Run:
         self._pictures: dict[str, int] | None = None
         self._cache: MediaCache | None = None
         self._others: OtherModels | None = None
+        self.cluster: ClusterEngine | None = None
+        """Where cases run under ``--lossy-engine=ray``."""
 
     @classmethod
     def on_controller(cls, config: pytest.Config, named: Sequence[Path], *, required: bool) -> Run:
@@ -125,6 +131,50 @@ class Run:
     def spec_of(self, path: Path) -> IndexedSpec | None:
         """The spec that lies at ``path``."""
         return self._specs.get(path) or self._specs.get(path.resolve())
+
+    def connect(self) -> None:
+        """Connect to the cluster that cases are to run on, if there is to be one.
+
+        Raises:
+            ConfigurationError: there is none, or its machines could never run a worker.
+        """
+        if self.settings.ray is not None:
+            from pytest_lossy.cluster.engine import ClusterEngine
+
+            self.cluster = ClusterEngine(self.settings.ray, self.settings, self.root, self.store)
+
+    def submit(self) -> None:
+        """Hand all selected cases to the cluster, if there is one.
+
+        Raises:
+            ConfigurationError: the repository cannot be shipped.
+        """
+        found = [(node_id, *entry) for node_id in self.planned if (entry := self.case_of(node_id)) is not None]
+        if self.cluster is None or not found:
+            return
+        self.cluster.start(found, self.plan.specs, self.plan.thresholds, self._picture_shares())
+        if self.settings.knee:
+            self.cluster.search(
+                {node_id: partial(self._search, node_id, spec, case) for node_id, spec, case in found if case.knee}
+            )
+
+    def _search(self, node_id: str, spec: IndexedSpec, case: Case) -> CaseRow:
+        """Evaluate the case of a knee beside others, with a model of its own."""
+        from pytest_lossy.engine.casework import run_case
+
+        plans = {plan.label: plan for plan in selected_plans(spec, self.settings)}
+        return run_case(node_id, case, plans, self.load_model(spec), self.case_context())
+
+    def evaluate(self, node_id: str, case: Case, plans: Mapping[str, CodecPlan], runtime: LoadedModel) -> CaseRow:
+        """Evaluate and judge one case, from what the cluster computed of it where there is one.
+
+        Raises:
+            LossyError: nothing could be measured.
+        """
+        from pytest_lossy.engine.casework import run_case
+
+        row = self.cluster.settle(node_id) if self.cluster is not None else None
+        return row if row is not None else run_case(node_id, case, plans, runtime, self.case_context())
 
     def open(self) -> None:
         """Take the report folder, and a temporary folder for decoded sources.
@@ -240,6 +290,8 @@ class Run:
         Raises:
             LossyError: it cannot be had.
         """
+        if self.cluster is not None:
+            return self.cluster.load(spec)
         from pytest_lossy.engine.runtime import ModelRuntime
 
         return ModelRuntime.load(spec, self.runtime_options())
@@ -270,11 +322,20 @@ class Run:
             self._cache = MediaCache(self.settings.cache, self.settings.cache_bytes)
         return self._cache
 
+    def end_cluster(self) -> None:
+        """End what the cluster still does: after -x or Ctrl-C nobody waits for it."""
+        if self.cluster is not None:
+            self.cluster.close()
+
     def store_cache_statistics(self) -> None:
         """Note what this process read from the cache and wrote to it, for the controller to add up."""
         if self._cache is not None:
             with contextlib.suppress(ResultsError):
                 self.store.write_cache_statistics(self.worker or "main", self._cache.statistics)
+        if self.cluster is not None:
+            for worker, statistics in self.cluster.cache_statistics().items():
+                with contextlib.suppress(ResultsError):
+                    self.store.write_cache_statistics(worker, statistics)
 
     def header_lines(self) -> list[str]:
         """What the terminal says before collection."""
@@ -291,6 +352,8 @@ class Run:
             )
         if self.settings.resume:
             lines.append(f"lossy: resuming, with the evidence of {self._resumed} cases of the run before")
+        if self.cluster is not None:
+            lines.append(self.cluster.header_line())
         return lines
 
     def finish(self, exit_status: int, *, interrupted: bool) -> ResultsDocument | None:
@@ -330,7 +393,7 @@ class Run:
             seconds=time.time() - self._started,
             exit_status=exit_status,
             interrupted=interrupted,
-            workers=self.workers,
+            workers=self.cluster.workers if self.cluster is not None else self.workers,
             command=self.command,
         )
         document = document.model_copy(update={"run": document.run.model_copy(update=self._share())})
@@ -338,7 +401,8 @@ class Run:
             document = self._with_new_gates(document, planned, exit_status)
         document = conclude(document, self.store, self.plan.thresholds)
         document = self._compared(document)
-        warnings = [*document.run.warnings, *previous_warnings(self.folder.root / "results.json", document)]
+        machines = self.cluster.warnings() if self.cluster is not None else []
+        warnings = [*document.run.warnings, *machines, *previous_warnings(self.folder.root / "results.json", document)]
         document = document.model_copy(update={"run": document.run.model_copy(update={"warnings": warnings})})
         # The numbers first: a page that cannot be drawn must not cost the run.
         self.folder.publish("results.json", document.to_json())
@@ -419,6 +483,8 @@ class Run:
         """Release the report folder and remove decoded sources."""
         if not self.is_controller:
             return
+        if self.cluster is not None:
+            self.cluster.close()
         self.folder.close()
         if self.spill is not None:
             shutil.rmtree(self.spill, ignore_errors=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_lossy.cluster.settings import RaySettings, read_ray_settings
 from pytest_lossy.options import (
     DEFAULT_BASELINES,
     DEFAULT_CACHE_SIZE,
@@ -96,6 +97,8 @@ class Settings:
     """Whether this run writes gates: of all its cases, or of those that have none."""
     margin: float = 0.02
     """How far beyond the interval gates are written, as a share, in [0, 1)."""
+    ray: RaySettings | None = None
+    """The cluster that cases run on; None for this machine without one, as in every xdist worker."""
 
     def serialise(self) -> dict[str, Any]:
         """Exact builtins, to cross a process."""
@@ -106,6 +109,7 @@ class Settings:
         for name in ("codecs", "models", "tasks", "device"):
             data[name] = list(data[name])
         data["shard"] = list(self.shard) if self.shard else None
+        del data["ray"]
         return data
 
     @classmethod
@@ -158,9 +162,10 @@ def parse_settings(config: pytest.Config) -> Settings:
         update=reader.update(),
         margin=reader.margin(),
     )
+    settings = replace(settings, ray=read_ray_settings(reader.raw, config.getoption, settings.device, reader.problems))
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")
-    if not settings.codecs:
+    if active and not settings.codecs:
         reader.problems.append("--lossy-codec: names no codec; write --lossy-codec=jpeg or --lossy-codec=all")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))

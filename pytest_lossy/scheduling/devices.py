@@ -16,6 +16,7 @@ from pathlib import Path
 
 __all__ = [
     "DEVICE_VARIABLE",
+    "THREAD_VARIABLES",
     "Gpu",
     "auto_workers",
     "physical_cores",
@@ -27,13 +28,14 @@ __all__ = [
 DEVICE_VARIABLE = "PYTEST_LOSSY_DEVICE"
 """Tells a worker what to call its device: ``cuda`` or ``cpu``."""
 
-_THREADS = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+"""What limits the threads of numeric libraries, read when they are imported."""
 _GIB = 2**30
 _CONTEXT_BYTES = _GIB // 2
 """What a process holds on a GPU before any model: the CUDA context and its kernels."""
@@ -162,7 +164,7 @@ def worker_environments(
         ValueError: a device that is not there; the message says which and how many are.
     """
     # One thread each: batches and bootstrap run side by side in threads and workers, and sums keep their order.
-    threads = {name: "1" for name in _THREADS if name not in environment}
+    threads = {name: "1" for name in THREAD_VARIABLES if name not in environment}
     if not gpus:
         return [dict(threads) for _ in range(workers)]
     turns: list[Gpu | None] = []

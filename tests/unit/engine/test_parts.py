@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from fakes import FirstChannel, Pictures, pipeline
@@ -23,7 +24,7 @@ def test_parts_of_a_case_join_to_the_same_bytes(tmp_path: Path) -> None:
     assert line.batches == 6
     whole = line.evaluate(JpegCodec(), 20)
     for cuts in ([0, 6], [0, 1, 6], [0, 2, 3, 5, 6], list(range(7))):
-        parts = [line.evaluate(JpegCodec(), 20, batches=slice(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts = [line.evaluate(JpegCodec(), 20, batches=slice(a, b)) for a, b in itertools.pairwise(cuts)]
         assert file_of(tmp_path, join_parts(parts)) == file_of(tmp_path, whole)
 
 
@@ -48,7 +49,7 @@ def row(index: int) -> CaseEvidence:
 def test_joining_is_associative(cuts: list[int]) -> None:
     rows = [row(index) for index in range(8)]
     edges = [0, *sorted(cuts), 8]
-    pieces = [join_parts(rows[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [join_parts(rows[a:b]) for a, b in itertools.pairwise(edges)]
     joined = join_parts(pieces)
     assert joined == join_parts(rows)
     assert list(joined.meta["sources"]) == ["JPEG RGB", "PNG RGB"], "first seen first, as one process counts"

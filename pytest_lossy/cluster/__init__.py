@@ -1,0 +1,1 @@
+"""A run on a Ray cluster: the driver judges, actors on any machine load models and evaluate samples."""
