@@ -1,7 +1,8 @@
-"""JPEG through Pillow (libjpeg-turbo): the reference implementation of the codec ``jpeg``."""
+"""JPEG through Pillow (libjpeg-turbo), or through another library where that gives the same bytes and pixels."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from typing import Annotated, Literal
@@ -9,10 +10,12 @@ from typing import Annotated, Literal
 import numpy as np
 import PIL
 from PIL import Image, ImageFile, features
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pytest_lossy.codecs.base import Encoded, Levels, Media, UInt8Array, describe_options
 from pytest_lossy.codecs.jpeg_tables import Tables, checked_tables, named_tables, tables_digest
+from pytest_lossy.codecs.libjpeg import faster_library
+from pytest_lossy.codecs.nvjpeg import nvjpeg_decode, nvjpeg_encode, nvjpeg_versions
 from pytest_lossy.codecs.still import check_still
 from pytest_lossy.errors import CodecError
 
@@ -41,6 +44,25 @@ class JpegOptions(BaseModel):
     """Quantisation tables at q50 instead of the IJG's: the name of one of Pillow's presets (``web_high``; its tables
     alone, not its subsampling), or one or two tables (luma, chroma) of 64 whole numbers 1..255, row by row, each row
     from low to high horizontal frequency (not JPEG's zigzag). One table serves all components."""
+    backend: Annotated[
+        Literal["libjpeg", "nvjpeg"],
+        Field(description="nvjpeg: other bytes and pixels, on an NVIDIA GPU; needs subsampling 4:4:4"),
+    ] = "libjpeg"
+
+    @model_validator(mode="after")
+    def _nvjpeg_can(self) -> JpegOptions:
+        plain = not self.progressive and not self.optimize and self.qtables is None
+        if self.backend == "nvjpeg" and not (plain and self.subsampling == "4:4:4"):
+            raise ValueError(
+                "backend nvjpeg writes baseline files with 4:4:4 alone; write 'subsampling: \"4:4:4\"' beside it and remove "
+                "'progressive', 'optimize' and 'qtables'"
+            )
+        return self
+
+    @property
+    def is_default(self) -> bool:
+        """Whether files are baseline, 4:2:0, with the IJG's tables, as every JPEG library writes by default."""
+        return self == JpegOptions()
 
 
 class JpegCodec:
@@ -63,6 +85,7 @@ class JpegCodec:
 
     def __init__(self, options: JpegOptions | None = None) -> None:
         self.options = options or JpegOptions()
+        self._is_default = self.options.is_default
 
     def encode(self, media: UInt8Array, level: float, *, fps: float | None = None) -> Encoded:
         """Compress one image, (H, W, 3), uint8, RGB, at quality ``level``.
@@ -71,16 +94,7 @@ class JpegCodec:
             CodecError: the level is out of range or a side is longer than JPEG can store.
         """
         check_still(self, media, level, max_side=MAX_SIDE)
-        try:
-            data = self._file(media, int(level))
-        except OSError:
-            # Progressive and optimized files need one buffer for the whole file, and Pillow's is too small for
-            # noise (python-pillow/Pillow#148). A larger one changes no byte.
-            ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 65_536 + 2 * media.size)
-            try:
-                data = self._file(media, int(level))
-            except OSError as error:
-                raise CodecError(f"jpeg: {media.shape[1]}x{media.shape[0]} at q{level:g}: {error}") from None
+        data = self._data(media, int(level))
         bits = 8 * len(data)
         return Encoded(
             data=data,
@@ -88,6 +102,24 @@ class JpegCodec:
             shape=media.shape,
             header_bits=bits - 8 * entropy_coded_bytes(data),
         )
+
+    def _data(self, media: UInt8Array, quality: int) -> bytes:
+        if self.options.backend == "nvjpeg":
+            return nvjpeg_encode(media, quality)
+        library = faster_library() if self._is_default else None
+        if library is not None and media.flags.c_contiguous:
+            with contextlib.suppress(Exception):  # whatever it cannot do, Pillow does or explains
+                return library.encode(media, quality)
+        try:
+            return self._file(media, quality)
+        except OSError:
+            # Progressive and optimized files need one buffer for the whole file, and Pillow's is too small for
+            # noise (python-pillow/Pillow#148). A larger one changes no byte.
+            ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 65_536 + 2 * media.size)
+            try:
+                return self._file(media, quality)
+            except OSError as error:
+                raise CodecError(f"jpeg: {media.shape[1]}x{media.shape[0]} at q{quality}: {error}") from None
 
     def _file(self, media: UInt8Array, quality: int) -> bytes:
         stream = io.BytesIO()
@@ -104,16 +136,27 @@ class JpegCodec:
 
     def decode(self, encoded: Encoded) -> UInt8Array:
         """Return (H, W, 3), uint8, RGB: libjpeg's default islow DCT and fancy chroma upsampling."""
+        if self.options.backend == "nvjpeg":
+            return nvjpeg_decode(encoded.data)
+        library = faster_library()
+        if library is not None:
+            with contextlib.suppress(Exception):  # damaged data: Pillow says in what way
+                pixels = library.decode(encoded.data)
+                pixels.flags.writeable = False  # as Pillow's
+                return pixels
         with Image.open(io.BytesIO(encoded.data), formats=("JPEG",)) as image:
             return np.asarray(image)
 
     def fingerprint(self) -> str:
         """Library versions and every option."""
+        if self.options.backend == "nvjpeg":
+            return f"jpeg({nvjpeg_versions()},{describe_options(self.options)})"
         turbo = features.version("libjpeg_turbo") or features.version("jpg")
-        options = self.options
-        if options.qtables is not None:
-            options = options.model_copy(update={"qtables": tables_digest(options.qtables)})
-        return f"jpeg(pillow={PIL.__version__},libjpeg-turbo={turbo},{describe_options(options)})"
+        options = self.options.model_dump(exclude={"backend"})  # as before there was a choice: the bytes are the same
+        if self.options.qtables is not None:
+            options["qtables"] = tables_digest(self.options.qtables)
+        described = ",".join(f"{key}={value}" for key, value in sorted(options.items()))
+        return f"jpeg(pillow={PIL.__version__},libjpeg-turbo={turbo},{described})"
 
 
 def entropy_coded_bytes(data: bytes) -> int:

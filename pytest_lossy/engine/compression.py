@@ -15,6 +15,9 @@ from pytest_lossy.usercode import explain_exception
 
 __all__ = ["compress", "squared_error"]
 
+_BLOCK = 65_536
+"""Samples whose squared differences, at most 255 * 255 each, are added at once."""
+
 
 def compress(
     loaded: LoadedSample, codec: Codec | None, level: float | None, cache: EncodedMedia | None = None
@@ -79,13 +82,12 @@ def _microseconds(media: UInt8Array, fps: float | None) -> int:
 def squared_error(first: UInt8Array, second: UInt8Array) -> int:
     """Sum of squared differences, exact.
 
-    Works frame by frame and row block by row block, so that temporaries stay in the processor's cache.
+    Works in blocks, so that temporaries stay in the processor's cache and the largest sum of a block fits 32 bits.
     """
-    rows_a, rows_b = first.reshape(-1, first.shape[-2] * 3), second.reshape(-1, first.shape[-2] * 3)
-    step = max(1, 65_536 // max(1, rows_a.shape[1]))
-    total = 0
-    for start in range(0, len(rows_a), step):
-        difference = np.subtract(rows_a[start : start + step], rows_b[start : start + step], dtype=np.int16)
-        flat = difference.ravel().astype(np.float64)  # sums of whole numbers below 2**53 are exact in any order
-        total += int(np.einsum("i,i->", flat, flat))  # not @: BLAS would start threads of its own
+    total, one, other = 0, first.reshape(-1), second.reshape(-1)
+    for start in range(0, len(one), _BLOCK):
+        a, b = one[start : start + _BLOCK], other[start : start + _BLOCK]
+        distance = np.maximum(a, b)
+        np.subtract(distance, np.minimum(a, b), out=distance)
+        total += int(np.add.reduce(np.multiply(distance, distance, dtype=np.uint16), dtype=np.uint32))
     return total

@@ -7,14 +7,10 @@ never changes what the network sees together.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from pytest_lossy.codecs.base import Codec, UInt8Array
 from pytest_lossy.data.base import SourceInfo
@@ -24,6 +20,7 @@ from pytest_lossy.engine.inference import Inference
 from pytest_lossy.engine.media_cache import MediaCache
 from pytest_lossy.engine.references import ReferenceStore
 from pytest_lossy.engine.sources import SourceStore
+from pytest_lossy.engine.threads import Progress, one_torch_thread, run_here, run_in_threads
 from pytest_lossy.engine.views import View, view_of
 from pytest_lossy.errors import DataError, LossyError, ModelError
 from pytest_lossy.models.base import Model, Prediction
@@ -34,13 +31,8 @@ from pytest_lossy.usercode import explain_exception
 
 __all__ = ["Observation", "Pipeline"]
 
-Progress = Callable[[int, int], None]
-"""Called with samples done and samples in all."""
-
 Predictions = Mapping[int | None, Prediction]
 """By frame; None for the whole medium."""
-
-_POLL_SECONDS = 0.25  # how soon Ctrl-C is noticed while batches run
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +74,8 @@ class Pipeline:
         concurrent_inference: how many of them may be in ``model.predict`` at once.
         references: label-free mode, in which the clean prediction is the target; None to score against labels.
         cache: of encoded media; None to encode each time.
+        first: which share of the batches, 0 or more and below 1, to begin at; the rest follows, and then what lies before.
+            Workers that begin at different places decode different sources, and find each other's on disk later.
     """
 
     def __init__(
@@ -96,8 +90,10 @@ class Pipeline:
         concurrent_inference: int,
         references: ReferenceStore | None = None,
         cache: MediaCache | None = None,
+        first: float = 0.0,
     ) -> None:
         self._task, self._sources, self._references, self._cache = task, sources, references, cache
+        self._first = first
         self._indices = tuple(indices)
         self._batch_size, self._threads = batch_size, threads
         self._inference = Inference(model, batch_size, concurrent_inference)
@@ -128,20 +124,18 @@ class Pipeline:
         cut = [
             self._indices[start : start + self._batch_size] for start in range(0, len(self._indices), self._batch_size)
         ][batches]
-        stop = threading.Event()
-
-        def run(batch: Sequence[int]) -> list[_Scored]:
-            return [] if stop.is_set() else self._batch(batch, codec, level)
-
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lossy", initializer=_one_torch_thread)
-        try:
-            futures = [pool.submit(run, batch) for batch in cut]
-            _follow(futures, [len(batch) for batch in cut], progress)
-            scored = [row for future in futures for row in future.result()]
-            sources = [row.source for row in scored if row.cost.pixels]
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+        first = int(len(cut) * self._first)
+        order = [*range(first, len(cut)), *range(first)]
+        work = run_here if self._threads == 1 else run_in_threads
+        done = work(
+            lambda number: self._batch(cut[number], codec, level),
+            order,
+            [len(batch) for batch in cut],
+            self._threads,
+            progress,
+        )
+        scored = [row for rows in done for row in rows]
+        sources = [row.source for row in scored if row.cost.pixels]
         return CaseEvidence(
             ids=tuple(row.row_id for row in scored),
             groups=tuple(row.group for row in scored),
@@ -167,8 +161,8 @@ class Pipeline:
         Raises:
             LossyError: a sample, the codec or the model failed.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="lossy-look", initializer=_one_torch_thread) as pool:
-            return pool.submit(self._observe, places, codec, level).result()
+        with one_torch_thread():
+            return self._observe(places, codec, level)
 
     def _observe(self, places: Sequence[tuple[int, int]], codec: Codec, level: float | None) -> list[Observation]:
         loaded = [self._sources.load(self._indices[sample]) for sample, _ in places]
@@ -274,28 +268,6 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001  a third-party task or target may be anything
             raise DataError(f"task '{self._task.name}' raised {explain_exception(error)}\n  on {row_id}") from None
         raise ModelError(f"{wrong} [{row_id}]")
-
-
-def _one_torch_thread() -> None:
-    """Convolutions give other bits with another number of intra-op threads; parallelism comes from batches."""
-    torch.set_num_threads(1)
-
-
-def _follow(futures: list[Future[list[_Scored]]], sizes: list[int], progress: Progress | None) -> None:
-    """Wait for all batches, or for the first that failed, and report progress."""
-    total, pending = sum(sizes), set(futures)
-    size_of = dict(zip(futures, sizes, strict=True))
-    done = 0
-    while pending:
-        finished, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-        done += sum(size_of[future] for future in finished)
-        if progress is not None:
-            progress(done, total)
-        if any(future.exception() is not None for future in finished):
-            # Batches before the failed one run on: of several failures the first in order is reported.
-            first = min(index for index, future in enumerate(futures) if future.done() and future.exception())
-            wait(futures[:first])
-            return
 
 
 def _source_kind(info: SourceInfo | None) -> str:

@@ -21,6 +21,7 @@ from pytest_lossy.engine.devices import choose_device, device_names, inference_t
 from pytest_lossy.engine.inputs import model_inputs
 from pytest_lossy.engine.loaded import PictureStore, measure_evidence
 from pytest_lossy.engine.media_cache import MediaCache
+from pytest_lossy.engine.memory import keep_freed_memory, return_freed_memory
 from pytest_lossy.engine.pipeline import Pipeline
 from pytest_lossy.engine.references import ReferenceStore
 from pytest_lossy.engine.sources import SourceStore
@@ -85,6 +86,7 @@ class ModelRuntime:
             references=_references(spec, options.spill, spill_bytes),
             cache=options.cache,
         )
+            first=options.worker / max(1, options.workers),
         self.clean: Replicates | None = None
         """Bootstrap replicates of the clean case, kept for the other cases of this model."""
         self.clean_by_sample: FloatArray | None = None
@@ -109,6 +111,7 @@ class ModelRuntime:
     def _build(cls, spec: IndexedSpec, options: RuntimeOptions) -> ModelRuntime:
         base = spec.path.parent
         try:
+        keep_freed_memory()
             dataset = open_dataset(spec.spec.data, base)
             indices = _choose(len(dataset), options.samples)
             label_free = spec.reference == "clean"
@@ -143,6 +146,7 @@ class ModelRuntime:
         self.clean = self.clean_by_sample = None
         torch.set_num_threads(self._torch_threads)
 
+        return_freed_memory()
     def info(self) -> ModelInfo:
         """What the results say of this model."""
         seen = {

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -81,7 +80,7 @@ def declared_input(section: InputSection, expects: Expects, device: str) -> Prep
             by_canvas.setdefault(placement.canvas, []).append(position)
         return [
             Batch(
-                plan.to_tensor(np.stack([placed[position][0] for position in positions]), device),
+                plan.to_tensor([placed[position][0] for position in positions], device),
                 [placed[position][1] for position in positions],
                 positions,
             )
@@ -162,9 +161,13 @@ class _Plan:
             image = padded
         return image, Placement(source, content, canvas)
 
-    def to_tensor(self, pixels: npt.NDArray[np.uint8], device: str) -> torch.Tensor:
-        """(n, H, W, 3) uint8 RGB to the network's layout, dtype and value range, on ``device``."""
-        batch = torch.from_numpy(pixels).to(device)
+    def to_tensor(self, images: Sequence[UInt8Array], device: str) -> torch.Tensor:
+        """n images (H, W, 3), uint8 RGB, to the network's layout, dtype and value range, on ``device``."""
+        if self.gain is not None and self.layout == "nchw" and device == "cpu" and self.dtype is torch.float32:
+            return self._planes(images)
+        batch = torch.from_numpy(np.stack(images))
+        if device.startswith("cuda"):
+            batch = batch.pin_memory().to(device, non_blocking=True)
         if self.section.color == "bgr":
             batch = batch.flip(-1)
         if self.layout == "nchw":
@@ -179,3 +182,17 @@ class _Plan:
             limits = torch.iinfo(self.dtype)
             values = values.round_().clamp_(limits.min, limits.max)
         return values.to(self.dtype)
+
+    def _planes(self, images: Sequence[UInt8Array]) -> torch.Tensor:
+        """What :meth:`to_tensor` does elsewhere, image by image while its pixels are in the processor's cache."""
+        height, width = images[0].shape[:2]
+        gain = torch.tensor(self.gain, dtype=torch.float32).reshape(3, 1, 1)
+        offset = torch.tensor(self.offset, dtype=torch.float32).reshape(3, 1, 1)
+        values = torch.empty((len(images), 3, height, width), dtype=torch.float32)
+        for image, target in zip(images, values, strict=True):
+            # numpy takes bytes apart three times as fast as torch does.
+            planes = np.ascontiguousarray(image.reshape(-1, 3).T)
+            if self.section.color == "bgr":
+                planes = planes[::-1].copy()
+            target.copy_(torch.from_numpy(planes.reshape(3, height, width))).mul_(gain).add_(offset)
+        return values

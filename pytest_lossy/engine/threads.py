@@ -1,0 +1,115 @@
+"""Batches in the calling thread or in several: each takes one through all stages, and the results keep the data's order.
+
+On a CPU every model call uses one intra-op thread, since convolutions give other bits with another number; parallelism comes
+from batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+import torch
+
+__all__ = ["Progress", "one_torch_thread", "run_here", "run_in_threads"]
+
+Progress = Callable[[int, int], None]
+"""Called with samples done and samples in all."""
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.25  # how soon Ctrl-C is noticed while batches run
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """One intra-op thread in the calling thread, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_here(
+    work: Callable[[int], list[T]], order: Sequence[int], sizes: Sequence[int], threads: int, progress: Progress | None
+) -> list[list[T]]:
+    """Do all batches in the calling thread. Pytest's main thread also allocates fastest: it has the main arena.
+
+    Args:
+        work: called with a batch's number.
+        order: in which the batches are done.
+        sizes: samples of each batch.
+        threads: 1.
+        progress: called after each batch.
+
+    Raises:
+        Exception: what ``work`` raised; of several failures the first in the data's order.
+    """
+    results: list[list[T]] = [[] for _ in order]
+    failures: dict[int, Exception] = {}
+    done = 0
+    with one_torch_thread():
+        for number in order:
+            if failures and number > min(failures):
+                continue
+            try:
+                results[number] = work(number)
+            except Exception as error:  # noqa: BLE001  raised below, once no earlier batch can fail
+                failures[number] = error
+                continue
+            done += sizes[number]
+            if progress is not None:
+                progress(done, sum(sizes))
+    if failures:
+        raise failures[min(failures)]
+    return results
+
+
+def run_in_threads(
+    work: Callable[[int], list[T]], order: Sequence[int], sizes: Sequence[int], threads: int, progress: Progress | None
+) -> list[list[T]]:
+    """Do as many batches at once as there are threads; see :func:`run_here`, which does the same."""
+    stop = threading.Event()
+    failed = len(order)
+
+    def run(number: int) -> list[T]:
+        nonlocal failed
+        if stop.is_set() or number > failed:
+            return []
+        try:
+            return work(number)
+        except Exception:
+            failed = min(failed, number)  # a race costs a batch, never the first failure
+            raise
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lossy", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        submitted = {number: pool.submit(run, number) for number in order}
+        futures = [submitted[number] for number in range(len(order))]
+        _follow(futures, sizes, progress)
+        return [future.result() for future in futures]
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _follow(futures: list[Future[list[T]]], sizes: Sequence[int], progress: Progress | None) -> None:
+    """Wait for all batches, or for the first that failed, and report progress."""
+    total, pending = sum(sizes), set(futures)
+    size_of = dict(zip(futures, sizes, strict=True))
+    done = 0
+    while pending:
+        finished, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        done += sum(size_of[future] for future in finished)
+        if progress is not None:
+            progress(done, total)
+        if any(future.exception() is not None for future in finished):
+            # Batches before the failed one run on: of several failures the first in order is reported.
+            first = min(index for index, future in enumerate(futures) if future.done() and future.exception())
+            wait(futures[:first])
+            return

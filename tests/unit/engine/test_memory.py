@@ -1,0 +1,53 @@
+"""Freed memory is kept where that can be told to the C library, and given back when a model is freed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROBE = """
+import resource, sys
+import numpy as np
+from pytest_lossy.engine.memory import keep_freed_memory, return_freed_memory
+
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+def used():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) // 1024
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.ones(8_000_000)
+before = faults()
+for _ in range(5):
+    np.ones(8_000_000)
+after, held = faults(), used()
+return_freed_memory()
+print(kept, after - before, held - used())
+"""
+
+
+def probe(how: str, **environment: str) -> list[str]:
+    command = [sys.executable, "-c", PROBE, how]
+    environment = {"NUMPY_MADVISE_HUGEPAGE": "0", **environment}  # of 4 KB pages a block needs very many
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc and glibc are Linux's")
+def test_freed_memory_is_kept_and_given_back() -> None:
+    kept, faults, given_back = probe("keep", LD_PRELOAD="", GLIBC_TUNABLES="")
+    if kept == "False":
+        pytest.skip("this C library cannot be told")
+    assert int(faults) < 1000
+    assert int(given_back) > 50  # MiB
+    assert int(probe("plain")[1]) > 10_000  # pages of 64 MB, fresh ones five times
+
+
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
+def test_who_chose_otherwise_is_obeyed(name: str) -> None:
+    value = "glibc.malloc.check=0" if name == "GLIBC_TUNABLES" else "131072"
+    assert probe("keep", **{name: value})[0] == "False"
