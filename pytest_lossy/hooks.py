@@ -10,6 +10,7 @@ import pytest
 
 from pytest_lossy.cluster.settings import engine_problem
 from pytest_lossy.collection import LossyFile, LossyItem, order_items
+from pytest_lossy.engine.memory import keep_freed_memory
 from pytest_lossy.errors import ConfigurationError, ResultsError
 from pytest_lossy.planning import read_specs
 from pytest_lossy.progress import StatusLine
@@ -47,6 +48,7 @@ def activate(config: pytest.Config) -> None:
         )
     except (SettingsError, ConfigurationError) as error:
         raise pytest.UsageError(f"pytest-lossy cannot start:\n{error}") from None
+    keep_freed_memory()  # here, since threads that begin before it would have arenas of their own
     if without_paths:
         # `pytest --lossy-codec=jpeg` runs the specs wherever `testpaths` points.
         known = {Path(argument).resolve() for argument in config.args}
