@@ -14,6 +14,7 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "LossyError",
+    "MetricError",
     "MissingInputError",
     "ModelError",
     "Problem",
@@ -40,6 +41,10 @@ class MissingInputError(DataError, ModelError):
 
 class ProcessDiedError(LossyError):
     """The process that evaluated a case, or the machine that it ran on, died."""
+
+
+class MetricError(LossyError):
+    """An extra metric of the user's cannot be built, refused its arguments, or computed no number."""
 
 
 class CodecError(LossyError):

@@ -181,7 +181,12 @@ def _single_levels(specs: Sequence[IndexedSpec], settings: Settings, thresholds:
 
 def directions(spec: IndexedSpec) -> dict[str, bool]:
     """The aggregate metrics of a built-in task on this data, and whether more of each is better."""
-    metrics = task_metrics(spec.spec.task, clips=spec.media == "clips", label_free=spec.reference == "clean")
+    metrics = task_metrics(
+        spec.spec.task,
+        extra=spec.spec.metrics,
+        clips=spec.media == "clips",
+        label_free=spec.reference == "clean",
+    )
     return {metric.name: metric.higher_is_better for metric in metrics}
 
 
@@ -286,4 +291,5 @@ def gate_names(specs: Sequence[IndexedSpec]) -> tuple[set[str] | None, set[str]]
     # Metrics of third-party tasks are known only once their code is imported, when a model loads.
     builtin_only = all(spec.spec.task in TASKS.builtin for spec in specs)
     labels = {plan.label for spec in specs for plan in spec.plans} | set(CODECS.names())
-    return known_metrics() | RECOVERY_NAMES if builtin_only else None, labels
+    extra = {name for spec in specs for name in spec.spec.metrics}
+    return known_metrics() | RECOVERY_NAMES | extra if builtin_only else None, labels

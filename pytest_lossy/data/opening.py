@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lossy.data.base import Dataset
+from pytest_lossy.data.maite import MaiteDataset, is_maite_dataset
 from pytest_lossy.data.registry import build_dataset
 from pytest_lossy.data.tagged import TaggedDataset, read_tags
 from pytest_lossy.errors import DataError, MissingInputError
@@ -30,6 +31,9 @@ def open_dataset(section: DataSection, base: Path) -> Dataset:
     if section.factory is not None:
         dataset: Any = import_callable(section.factory, base)(**section.kwargs)
         origin = section.factory
+    elif section.maite is not None:
+        dataset = MaiteDataset(import_callable(section.maite, base)(**section.kwargs), section.maite)
+        origin = section.maite
     else:
         dataset = build_dataset(section.name or "", section.kwargs, base)
         origin = section.name or ""
@@ -38,6 +42,8 @@ def open_dataset(section: DataSection, base: Path) -> Dataset:
         for name in ("name", "classes", "__len__", "sample_id", "group", "load", "fingerprint")
         if not hasattr(dataset, name)
     ]
+    if missing and is_maite_dataset(dataset):
+        raise DataError(f"'{origin}' returned a MAITE data set; write 'maite: {origin}' instead of 'factory'")
     if missing:
         raise DataError(
             f"'{origin}' returned {type(dataset).__name__} without {', '.join(missing)}; implement "

@@ -29,7 +29,9 @@ def model_inputs(spec: IndexedSpec, described: Mapping[str, Any], data: str | No
         data: the data set's fingerprint.
         samples: how many of them are evaluated.
     """
-    declared = spec.spec.model_dump(mode="json", include={"task", "task_kwargs", "model", "data", "batch_size"})
+    declared = spec.spec.model_dump(
+        mode="json", include={"task", "task_kwargs", "model", "data", "metrics", "batch_size"}
+    )
     facts = {
         "declared": declared,
         "media": spec.media,

@@ -32,6 +32,7 @@ from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
 from pytest_lossy.results.evidence import CaseEvidence
 from pytest_lossy.results.rows import unloaded_info
 from pytest_lossy.tasks.base import FloatArray, Task
+from pytest_lossy.tasks.extra.task import build_extra_metrics
 from pytest_lossy.tasks.registry import build_task
 from pytest_lossy.usercode import explain_exception
 
@@ -124,6 +125,7 @@ class ModelRuntime:
                 spec.spec.task,
                 dataset.classes,
                 spec.spec.task_kwargs,
+                extra=build_extra_metrics(spec.spec.metrics, base),
                 clips=spec.media == "clips",
                 label_free=label_free,
             )
@@ -222,7 +224,7 @@ def _origin(spec: IndexedSpec) -> str:
     """Where a factory's data come from; models whose specs name the same share decoded samples."""
     section = spec.spec.data
     return (
-        "" if section.factory is None else f"{spec.path.parent}\0{section.factory}\0{section.kwargs!r}\0{section.tags}"
+        "" if section.builder is None else f"{spec.path.parent}\0{section.builder}\0{section.kwargs!r}\0{section.tags}"
     )
 
 

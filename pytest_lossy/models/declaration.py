@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field_validator, model_validator
 
-__all__ = ["FORMATS", "InputSection", "ModelSection", "OutputSection"]
+__all__ = ["FORMATS", "MAITE_TASKS", "InputSection", "ModelSection", "OutputSection"]
 
-FORMATS = ("torch", "torchvision", "onnx", "litert", "export", "callable", "name")
+FORMATS = ("torch", "torchvision", "onnx", "litert", "export", "maite", "callable", "name")
+
+MAITE_TASKS = ("classification", "detection")
+"""The tasks of MAITE's protocols for single images."""
 
 
 class _Section(BaseModel):
@@ -109,6 +112,11 @@ class ModelSection(_Section):
     export: str | None = Field(
         default=None, description="a torch.export .pt2 or TorchScript file, relative to the spec"
     )
+    maite: str | None = Field(
+        default=None,
+        description="a builder of a MAITE model for classification or detection: ./file.py:function or "
+        "package.module:function; it brings its weights, and 'input.dtype' says which pixels it takes",
+    )
     callable: str | None = Field(
         default=None,
         description="a builder of anything that predicts: ./file.py:function or package.module:function; it returns "
@@ -138,15 +146,20 @@ class ModelSection(_Section):
             raise ValueError(f"needs exactly one of {', '.join(FORMATS)}, found {found}; keep one")
         if self.weights is not None and given[0] not in ("torch", "torchvision"):
             raise ValueError(f"'weights' belong to torch and torchvision models, not to '{given[0]}'; remove them")
-        if self.kwargs and given[0] not in ("torch", "torchvision", "callable", "name"):
+        if self.kwargs and given[0] not in ("torch", "torchvision", "maite", "callable", "name"):
             raise ValueError(
-                f"'kwargs' belong to torch, torchvision and callable models, not to '{given[0]}'; remove them"
+                f"'kwargs' belong to torch, torchvision, maite and callable models, not to '{given[0]}'; remove them"
             )
         if given[0] == "callable" and (self.input != InputSection() or self.output != OutputSection()):
             raise ValueError(
                 "a 'callable' prepares its input and decodes its output itself; remove 'input' and 'output'"
             )
-        for name in ("torch", "callable"):
+        if given[0] == "maite" and self.input.dtype is None and self.input.function is None:
+            raise ValueError(
+                "MAITE does not say which pixels a model takes; add 'input: {dtype: uint8}' for 0..255, or 'input: {dtype: "
+                "float32}' for 0..1"
+            )
+        for name in ("torch", "maite", "callable"):
             reference = getattr(self, name)
             if reference is not None and not re.fullmatch(r"[^:]+:[A-Za-z_][\w.]*", reference):
                 raise ValueError(

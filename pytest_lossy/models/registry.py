@@ -36,7 +36,7 @@ def build_model(section: ModelSection, task: str, base: Path, device: str) -> Mo
         return CallableModel(import_callable(section.callable, base), section.kwargs, source=section.callable)
     if section.name is not None:
         return _build_named(section, task, base, device)
-    network, published = _build_network(section, base, device)
+    network, published = _build_network(section, task, base, device)
     finish = import_callable(section.output.function, base) if section.output.function else None
     return NetworkModel(
         network,
@@ -79,7 +79,7 @@ def _preparation(
     return declared_input(section.input, network.expects, device)
 
 
-def _build_network(section: ModelSection, base: Path, device: str) -> tuple[Network, Any]:
+def _build_network(section: ModelSection, task: str, base: Path, device: str) -> tuple[Network, Any]:
     """The network, and torchvision's entry of its published weights, where it has one."""
     if section.torch is not None:
         from pytest_lossy.models.torch_network import TorchNetwork
@@ -90,6 +90,10 @@ def _build_network(section: ModelSection, base: Path, device: str) -> tuple[Netw
         return TorchNetwork(build, section.kwargs, weights, digest, device, source=section.torch), None
     if section.torchvision is not None:
         return _build_torchvision(section.torchvision, section, base, device)
+    if section.maite is not None:
+        from pytest_lossy.models.maite_network import MaiteNetwork
+
+        return MaiteNetwork(import_callable(section.maite, base), section.kwargs, task, source=section.maite), None
     path = from_spec(base, section.onnx or section.litert or section.export or "")
     digest = check_sha256(path, section.sha256)
     if section.onnx is not None:

@@ -25,6 +25,11 @@ _PACKAGES = (
     "h5py",
     "onnxruntime",
     "ai-edge-litert",
+    "torchmetrics",
+    "maite",
+    "nrtk",
+    "timm",
+    "transformers",
 )
 # Vector extensions that change which kernels run, and with them the last bits of a result; widest first.
 _EXTENSIONS = ("avx512_vnni", "avx512f", "avx2", "avx", "sse4_2", "sve", "asimd", "neon")

@@ -41,7 +41,7 @@ def unloaded_info(spec: IndexedSpec, error: str | None) -> ModelInfo:
         tags=list(spec.spec.tags),
         reference=spec.reference,
         primary="",
-        data=DataInfo(name=spec.spec.data.name or spec.spec.data.factory or ""),
+        data=DataInfo(name=spec.spec.data.name or spec.spec.data.builder or ""),
         retrained=Retrained.model_validate(record.model_dump(exclude={"validation"})) if record else None,
         experiment=Experiment.model_validate(experiment.model_dump()) if experiment else None,
         error=error,

@@ -15,16 +15,20 @@ from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import CODECS, build_codec, codec_options, intra_twin, needs_clips, twin_options
 from pytest_lossy.data.registry import DATASETS, dataset_media, dataset_options
 from pytest_lossy.errors import ConfigurationError, LossyError, Problem
+from pytest_lossy.models.declaration import MAITE_TASKS
 from pytest_lossy.models.names import MODELS
 from pytest_lossy.registry import Registry, did_you_mean, is_dotted
 from pytest_lossy.specs.schema import NAME, CodecSection, DataSection, Spec, expand_codec
 from pytest_lossy.specs.validation import validate
 from pytest_lossy.specs.yaml_source import Location, YamlSource, load_yaml
-from pytest_lossy.tasks.registry import TASKS, task_options
+from pytest_lossy.tasks.registry import TASKS, task_metrics, task_options
 
 __all__ = ["SPEC_SUFFIXES", "find_specs", "index_source", "index_specs", "plan_codec", "relative_to_root"]
 
 SPEC_SUFFIXES = (".yaml", ".yml")
+
+_RESERVED_METRICS = ("primary", "knee", "recovery", "retraining_gain", "naive_recovery")
+"""What thresholds.yaml means by these is fixed."""
 
 _RESERVED = {CLEAN: "the case without a codec", MIX: "the cases that judge a fleet's mix of levels"}
 
@@ -121,6 +125,8 @@ def _check_sections(source: YamlSource) -> tuple[list[Problem], list[CodecPlan],
     model = written.get("model")
     if isinstance(model, dict) and isinstance(model.get("name"), str):
         problems += _check_registered(MODELS, model["name"], source, ("model", "name"))
+    problems += _check_maite(written, source)
+    problems += _check_metrics(written.get("metrics"), written.get("task"), source)
     media = _media(data, written.get("task"))
     codecs = written.get("codecs")
     for label, entry in codecs.items() if isinstance(codecs, dict) else ():
@@ -148,6 +154,30 @@ def _check_task(name: str, kwargs: dict[str, Any], source: YamlSource) -> list[P
         elif options is not None:
             problems += _check_kwargs(options, kwargs, source, ("task_kwargs",))
     return problems
+
+
+def _check_maite(written: dict[str, Any], source: YamlSource) -> list[Problem]:
+    task = written.get("task")
+    sections = [name for name in ("model", "data") if isinstance(written.get(name), dict) and "maite" in written[name]]
+    if not isinstance(task, str) or task in MAITE_TASKS:
+        return []
+    message = f"MAITE has protocols for {' and '.join(MAITE_TASKS)}, not for '{task}'; use"
+    instead = {"model": "torch or callable", "data": "factory"}
+    return [source.problem((name, "maite"), f"{message} '{instead[name]}' instead") for name in sections]
+
+
+def _check_metrics(written: Any, task: Any, source: YamlSource) -> list[Problem]:
+    """Names of extra metrics must not be taken; of another package's task that is seen when the model loads."""
+    if not isinstance(written, dict):
+        return []
+    taken = set(_RESERVED_METRICS)
+    if isinstance(task, str) and task in TASKS.builtin:
+        taken |= {metric.name for metric in task_metrics(task, clips=True)}
+    return [
+        source.problem(("metrics", name), f"metric '{name}' exists already; choose another name")
+        for name in written
+        if name in taken
+    ]
 
 
 def _check_registered(registry: Registry, name: str, source: YamlSource, location: Location) -> list[Problem]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field_validator, model_validator
 
 from pytest_lossy.models.declaration import ModelSection
+from pytest_lossy.tasks.extra.declaration import METRIC_NAME, MetricSection
 
 __all__ = ["NAME", "CodecSection", "DataSection", "MediaKind", "Reference", "Spec", "expand_codec", "spec_json_schema"]
 
@@ -33,6 +34,11 @@ class DataSection(_Section):
         description="instead of name: ./file.py:function, relative to the spec, or package.module:function, that returns a "
         "data set",
     )
+    maite: str | None = Field(
+        default=None,
+        description="instead of name: ./file.py:function or package.module:function, that returns a MAITE data set for "
+        "classification or detection",
+    )
     kwargs: dict[str, Any] = Field(default={}, description="options of the data set, or arguments of the factory")
     tags: str | None = Field(
         default=None,
@@ -47,9 +53,14 @@ class DataSection(_Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
-        if (self.name is None) == (self.factory is None):
-            raise ValueError("needs exactly one of name and factory; keep one")
+        if sum(source is not None for source in (self.name, self.factory, self.maite)) != 1:
+            raise ValueError("needs exactly one of name, factory and maite; keep one")
         return self
+
+    @property
+    def builder(self) -> str | None:
+        """The user's own code, where no registered name is given."""
+        return self.factory or self.maite
 
 
 class CodecSection(BaseModel):
@@ -124,6 +135,9 @@ class Spec(_Section):
     data: DataSection = Field(description="where the samples come from")
     codecs: dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], CodecSection] = Field(
         description="label -> levels and options of a codec"
+    )
+    metrics: dict[Annotated[str, Field(pattern=METRIC_NAME)], MetricSection] = Field(
+        default={}, description="name -> a metric of your own, beside the task's"
     )
     reference: Reference | None = Field(
         default=None,

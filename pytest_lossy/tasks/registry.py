@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from pytest_lossy.registry import Registry
 from pytest_lossy.tasks.agreement import AgreementTask, agreement_metrics
 from pytest_lossy.tasks.base import Metric, Task
+from pytest_lossy.tasks.extra.declaration import MetricSection
 from pytest_lossy.tasks.frames import FrameTask, frame_metrics
+
+if TYPE_CHECKING:
+    from pytest_lossy.tasks.extra.task import ExtraMetric
 
 __all__ = ["TASKS", "build_task", "known_metrics", "task_metrics", "task_options", "task_primary"]
 
@@ -30,16 +34,24 @@ TASKS = Registry(
 (a pydantic model); it is called as ``cls(classes, options)``, or ``cls(classes)`` where it has no ``Options``."""
 
 
-def task_metrics(name: str, *, clips: bool = False, label_free: bool = False) -> tuple[Metric, ...]:
+def task_metrics(
+    name: str,
+    *,
+    extra: Mapping[str, MetricSection] | None = None,
+    clips: bool = False,
+    label_free: bool = False,
+) -> tuple[Metric, ...]:
     """The metrics of a task, without building it.
 
     Args:
         name: of the task.
+        extra: what a spec declares beside them.
         clips: whether the data holds clips, on which image tasks have a flicker rate.
         label_free: whether the model's own clean predictions are the targets.
     """
     family = TASKS.load(name)
     metrics: tuple[Metric, ...] = frame_metrics(family) if clips else family.metrics
+    metrics = (*metrics, *(section.info(metric) for metric, section in (extra or {}).items()))
     return agreement_metrics(metrics) if label_free else metrics
 
 
@@ -64,6 +76,7 @@ def build_task(
     classes: Sequence[str],
     options: Mapping[str, Any] | None = None,
     *,
+    extra: Sequence[ExtraMetric] = (),
     clips: bool = False,
     label_free: bool = False,
 ) -> Task:
@@ -73,6 +86,7 @@ def build_task(
         name: registry name or dotted path.
         classes: names in label order.
         options: ``task_kwargs`` of the spec.
+        extra: metrics beside the task's own.
         clips: whether the data holds clips; an image task then scores their frames.
         label_free: whether targets are the model's own clean predictions.
 
@@ -82,6 +96,10 @@ def build_task(
     family = TASKS.load(name)
     schema = task_options(name)
     task: Task = family(tuple(classes), schema(**(options or {}))) if schema else family(tuple(classes))
+    if extra:
+        from pytest_lossy.tasks.extra.task import MeasuredTask
+
+        task = MeasuredTask(task, extra)
     if label_free:
         task = AgreementTask(task)
     return FrameTask(task) if clips and getattr(task, "per_frame", False) else task
