@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pytest_lossy import __version__
 from pytest_lossy.errors import LossyError
 from pytest_lossy.first_steps.arguments import add_init
+from pytest_lossy.thresholds_command import add_thresholds
 
 if TYPE_CHECKING:
     from pytest_lossy.analysis.budget import Budget
@@ -295,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument("--force", action="store_true", help="train again what is there already")
     retrain.add_argument("--out", type=Path, metavar="DIR", help="of the new specs and weights (default: the spec's)")
     retrain.set_defaults(run=_retrain)
+    add_thresholds(commands)
     cache = commands.add_parser("cache", help="look after the cache of encoded media")
     cache.add_argument("action", choices=("info", "clear", "verify"))
     cache.add_argument("--folder", type=Path, metavar="DIR", help="default: as --lossy-cache")

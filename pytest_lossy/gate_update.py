@@ -61,7 +61,8 @@ def write_gates(
     told = shown.as_posix()
     try:
         raw = settings.thresholds.read_bytes() if settings.thresholds.exists() else None
-        metrics, labels = gate_names(plan.specs)
+        specs = list({spec.name: spec for spec in (*plan.specs, *(spec for _, spec, _ in planned))}.values())
+        metrics, labels = gate_names(specs)
 
         def parse(text: str) -> LocatedThresholds:
             return parse_thresholds(text.encode(), shown, metrics=metrics, labels=labels)
@@ -76,9 +77,9 @@ def write_gates(
         rows = {row.id: row for row in document.cases}
         cases = {case: rows[node_id] for node_id, _, case in planned if node_id in rows}
         models = {model.name: model for model in document.models}
-        knees = _Knees(Evaluated(document, store), plan, settings)
+        knees = _Knees(Evaluated(document, store), specs, plan, settings)
         measured = {case: _measured(case, row, knees) for case, row in cases.items()}
-        indexed = _indexed(plan, settings, measured, models)
+        indexed = _indexed(specs, plan, settings, measured, models)
         update = update_gates(
             located,
             text,
@@ -125,11 +126,15 @@ def _measured(case: Case, row: CaseRow, knees: _Knees) -> MeasuredCase:
 
 
 def _indexed(
-    plan: Plan, settings: Settings, measured: Mapping[Case, MeasuredCase], models: Mapping[str, ModelInfo]
+    specs: Sequence[IndexedSpec],
+    plan: Plan,
+    settings: Settings,
+    measured: Mapping[Case, MeasuredCase],
+    models: Mapping[str, ModelInfo],
 ) -> list[IndexedCase]:
     """Every case of every spec, with the metrics of its task: those of models that ran as they were loaded."""
     found = []
-    for spec in plan.specs:
+    for spec in specs:
         model = models.get(spec.name)
         builtin = spec.spec.task in TASKS.builtin
         primary = model.primary if model is not None and model.primary else ""
@@ -148,11 +153,12 @@ class _Knees:
     """Finds a knee's place again, from what its levels measured."""
 
     run: Evaluated
+    specs: Sequence[IndexedSpec]
     plan: Plan
     settings: Settings
 
     def of(self, case: Case, row: CaseRow) -> MeasuredKnee | None:
-        spec = next(spec for spec in self.plan.specs if spec.name == case.model)
+        spec = next(spec for spec in self.specs if spec.name == case.model)
         codec = codec_plans(spec, self.settings).get(case.label)
         levels = [one for one in self.run.document.cases if (one.model, one.codec) == (row.model, row.codec)]
         levels = [one for one in levels if one.level is not None]
