@@ -11,14 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
-from pytest_lossy.errors import ConfigurationError, ResultsError
-from pytest_lossy.own_tests.declared import DeclaredSpecs
-from pytest_lossy.own_tests.search import tests_use_lossy
+from pytest_lossy.errors import ResultsError
 from pytest_lossy.planning import Plan, codec_plans, plan_cases, plan_run, read_specs, selected_plans
 from pytest_lossy.results.document import CaseRow, ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore

@@ -165,7 +165,7 @@ def parse_settings(config: pytest.Config) -> Settings:
     settings = replace(settings, ray=read_ray_settings(reader.raw, config.getoption, settings.device, reader.problems))
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")
-    if active and not settings.codecs:
+    if not settings.codecs:
         reader.problems.append("--lossy-codec: names no codec; write --lossy-codec=jpeg or --lossy-codec=all")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))
