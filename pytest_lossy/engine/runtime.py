@@ -39,7 +39,7 @@ from pytest_lossy.usercode import explain_exception
 if TYPE_CHECKING:
     from pytest_lossy.engine.gallery import GalleryOfCase
 
-__all__ = ["ModelRuntime", "RuntimeOptions"]
+__all__ = ["ModelRuntime", "RuntimeOptions", "choose_samples"]
 
 _SHUFFLE_SEED = 0
 
@@ -86,8 +86,8 @@ class ModelRuntime:
             concurrent_inference=concurrent if model.thread_safe else 1,
             references=_references(spec, options.spill, spill_bytes),
             cache=options.cache,
-        )
             first=options.worker / max(1, options.workers),
+        )
         self.clean: Replicates | None = None
         """Bootstrap replicates of the clean case, kept for the other cases of this model."""
         self.clean_by_sample: FloatArray | None = None
@@ -111,10 +111,10 @@ class ModelRuntime:
     @classmethod
     def _build(cls, spec: IndexedSpec, options: RuntimeOptions) -> ModelRuntime:
         base = spec.path.parent
-        try:
         keep_freed_memory()
+        try:
             dataset = open_dataset(spec.spec.data, base)
-            indices = _choose(len(dataset), options.samples)
+            indices = choose_samples(len(dataset), options.samples)
             label_free = spec.reference == "clean"
             if not label_free and not getattr(dataset, "labelled", True):
                 raise DataError(
@@ -146,9 +146,9 @@ class ModelRuntime:
         """Free the model."""
         self.model.close()
         self.clean = self.clean_by_sample = None
+        return_freed_memory()
         torch.set_num_threads(self._torch_threads)
 
-        return_freed_memory()
     def info(self) -> ModelInfo:
         """What the results say of this model."""
         seen = {
@@ -234,7 +234,7 @@ def _references(spec: IndexedSpec, spill: Path | None, limit: int) -> ReferenceS
     return ReferenceStore(spill / "references" / spec.name if spill is not None else None, limit)
 
 
-def _choose(count: int, samples: int | None) -> tuple[int, ...]:
+def choose_samples(count: int, samples: int | None) -> tuple[int, ...]:
     """All samples, or the first of a fixed shuffle; always in the data set's order, so that batches stay alike."""
     if samples is None or samples >= count:
         return tuple(range(count))
