@@ -125,6 +125,10 @@ class IndexedSpec:
         """The reference case."""
         return Case(self.name, self.spec.task, CLEAN, reference=self.reference)
 
+    def row_id(self, case: Case) -> str:
+        """The id of a case's row, which for a case of a spec file is pytest's node id, too."""
+        return f"{self.shown}::{self.name}::{case.name}"
+
     def cases(self, plans: tuple[CodecPlan, ...] | None = None) -> list[Case]:
         """The clean case and then each level of ``plans`` (default: the spec's own)."""
         return [self.clean] + [

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_lossy.engine.loaded import LoadedModel
     from pytest_lossy.run import Run
 
-__all__ = ["LossyFile", "LossyItem", "ModelCollector", "order_items"]
+__all__ = ["LossyFile", "LossyItem", "ModelCollector", "marker_level", "order_items", "row_properties", "turn_of_case"]
 
 
 class LossyFile(pytest.File):
@@ -100,7 +100,7 @@ class LossyItem(pytest.Item):
         self.case, self.collector = case, parent
         self.run = parent.run
         self.add_marker(
-            pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=_marker_level(case))
+            pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=marker_level(case))
         )
 
     def setup(self) -> None:
@@ -140,7 +140,7 @@ class LossyItem(pytest.Item):
                 self.run.store.write_row(self.case.slug, self._error_row(str(failure), verdict))
             pytest.fail(f"{self.case.model} {self.name}: {failure}", pytrace=False)
         self._write(row)
-        self._add_properties(row)
+        self.user_properties.extend(row_properties(row))
         if row.outcome == "failed":
             pytest.fail(failure_text(row, strict=self.run.settings.strict), pytrace=False)
 
@@ -157,21 +157,22 @@ class LossyItem(pytest.Item):
         primary = task_primary(self.case.task) if self.case.task in TASKS.builtin else ""
         return error_row(self.nodeid, self.case, primary, message, verdict, self.run.worker)
 
-    def _add_properties(self, row: CaseRow) -> None:
-        """Flat scalars for junit; exact builtins, since anything else would kill an xdist worker."""
-        metric = row.metrics.get(row.primary)
-        values: dict[str, float | str | None] = {"verdict": row.verdict, "bpp": row.bpp, "psnr": row.psnr}
-        if metric is not None:
-            values |= {
-                row.primary: metric.value,
-                f"{row.primary}_low": metric.low,
-                f"{row.primary}_high": metric.high,
-                "retention": metric.retention,
-            }
-        position = row.knee.position if row.knee else None
-        if row.knee is not None:
-            values |= {"knee": position.level.value if position else None, "knee_status": row.knee.status}
-        self.user_properties.extend((f"lossy_{name}", value) for name, value in values.items() if value is not None)
+def row_properties(row: CaseRow) -> list[tuple[str, float | str]]:
+    """Flat scalars for junit; exact builtins, since anything else would kill an xdist worker."""
+    metric = row.metrics.get(row.primary)
+    values: dict[str, float | str | None] = {"verdict": row.verdict, "bpp": row.bpp, "psnr": row.psnr}
+    if metric is not None:
+        values |= {
+            row.primary: metric.value,
+            f"{row.primary}_low": metric.low,
+            f"{row.primary}_high": metric.high,
+            "retention": metric.retention,
+        }
+    position = row.knee.position if row.knee else None
+    if row.knee is not None:
+        values |= {"knee": position.level.value if position else None, "knee_status": row.knee.status}
+    return [(f"lossy_{name}", value) for name, value in values.items() if value is not None]
+
 
 
 def _problem_of(action: Callable[[], None]) -> str | None:
@@ -186,7 +187,7 @@ def _problem_of(action: Callable[[], None]) -> str | None:
     return None
 
 
-def _marker_level(case: Case) -> int | str | None:
+def marker_level(case: Case) -> int | str | None:
     """``-m 'lossy(level=15)'`` parses whole numbers and text, no fractions; a knee's level is ``knee``."""
     level = case.level
     if level is None:
@@ -207,7 +208,7 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
     grouped: list[pytest.Item] = [
         item
         for cases in sorted(models.values(), key=lambda cases: _is_retrained(cases[0].collector.spec))
-        for item in sorted(cases, key=lambda item: _turn(item.case))
+        for item in sorted(cases, key=lambda item: turn_of_case(item.case))
     ]
     result: list[pytest.Item] = []
     for item in items:
@@ -219,7 +220,7 @@ def order_items(items: list[pytest.Item]) -> list[pytest.Item]:
     return result
 
 
-def _turn(case: Case) -> int:
+def turn_of_case(case: Case) -> int:
     """Knees and mixes need what levels measured, and every level needs clean."""
     return 0 if case.is_clean else 1 if case.level is not None else 2 if case.knee else 3
 

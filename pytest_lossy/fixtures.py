@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_lossy.cases import format_level
 from pytest_lossy.codecs.declared import LossyCodec, chosen_levels, declare
 from pytest_lossy.errors import CodecError, LossyError
+from pytest_lossy.extensions import register_extensions
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_lossy.settings import Settings
 
-__all__ = ["LossyCodec", "lossy_codec_of", "parametrise", "register_narrowing"]
+__all__ = ["LossyCodec", "lossy_codec_of", "parametrise", "register_hooks_for_python", "register_narrowing"]
 
 FIXTURES = ("lossy_codec", "lossy_level")
 MARKER = "lossy_levels"
@@ -55,6 +56,7 @@ def parametrise(metafunc: pytest.Metafunc) -> None:
     try:
         if FIXTURES[0] not in metafunc.fixturenames:
             raise CodecError(f"takes neither {' nor '.join(FIXTURES)}; add one as an argument, or remove the marker")
+        register_extensions(metafunc.config)
         settings = _settings_of(metafunc.config)
         for marker in markers:
             found = _cases(marker, settings)
@@ -120,6 +122,17 @@ def register_narrowing(config: pytest.Config) -> None:
     settings = _settings_of(config)
     if settings is not None and settings.codecs != ("all",):
         config.pluginmanager.register(_Narrowing(settings.codecs), "lossy-narrowing")
+
+
+def register_hooks_for_python(config: pytest.Config) -> None:
+    """Called in a lossy run, once its hooks are registered: what concerns Python tests, and other code's hooks."""
+    from pytest_lossy.own_tests.running import OwnTestHooks
+    from pytest_lossy.telling import TellingHooks
+
+    hooks: Any = config.pluginmanager.get_plugin("lossy-hooks")
+    config.pluginmanager.register(OwnTestHooks(hooks.run), "lossy-own-tests")
+    if hooks.run.is_controller:
+        config.pluginmanager.register(TellingHooks(config, hooks.run), "lossy-telling")
 
 
 class _Narrowing:

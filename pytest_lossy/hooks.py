@@ -82,6 +82,11 @@ class LossyHooks:
         self._status: StatusLine | None = None
         self._document: Any = None
 
+    @property
+    def document(self) -> Any:
+        """The results, once they are written; None before, and where there are none."""
+        return self._document
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Called before collection and before xdist starts workers: take the report folder."""
@@ -216,5 +221,7 @@ class LossyHooks:
 
 
 def _is_marked(item: pytest.Item) -> bool:
-    """Whether a Python test carries one of our markers."""
-    return any(marker.name == "lossy" or marker.name.startswith("lossy_") for marker in item.iter_markers())
+    """Whether a Python test carries one of our markers, or evaluates a model by the fixture ``lossy``."""
+    return "lossy" in getattr(item, "fixturenames", ()) or any(
+        marker.name == "lossy" or marker.name.startswith("lossy_") for marker in item.iter_markers()
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,17 +20,20 @@ from pytest_lossy.tasks.registry import TASKS, known_metrics, task_metrics, task
 from pytest_lossy.thresholds.knee_checks import knee_problems
 from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES, recovery_problems, silent_recovery_rules
-from pytest_lossy.thresholds.rules import Thresholds
+from pytest_lossy.thresholds.rules import Rule, Thresholds
 
 __all__ = [
     "Plan",
     "all_cases",
     "codec_plans",
+    "dead_rule_message",
     "directions",
     "gate_names",
     "plan_cases",
     "plan_run",
     "read_specs",
+    "reference_of",
+    "selected_plans",
     "shown_path",
 ]
 
@@ -42,6 +45,10 @@ class Plan:
     specs: tuple[IndexedSpec, ...]
     thresholds: Thresholds
     warnings: tuple[str, ...]
+    later: tuple[tuple[str, str, str], ...] = ()
+    """Names in flags that only a spec of a Python test can explain: ``codec`` or ``model``, the name, the complaint."""
+    dead: tuple[Rule, ...] = ()
+    """Rules that match no case of a spec file, where Python tests may have one."""
 
 
 def read_specs(settings: Settings, extra: Iterable[Path], root: Path, *, required: bool) -> list[IndexedSpec]:
@@ -66,34 +73,41 @@ def read_specs(settings: Settings, extra: Iterable[Path], root: Path, *, require
         )
     if not paths and required:
         raise ConfigurationError(f"{settings.specs}: holds no spec (*.yaml); write one there, see the README")
-    return [replace(spec, reference=_reference(spec, settings)) for spec in index_specs(paths, root)]
+    return [replace(spec, reference=reference_of(spec, settings)) for spec in index_specs(paths, root)]
 
 
-def _reference(spec: IndexedSpec, settings: Settings) -> Reference:
+def reference_of(spec: IndexedSpec, settings: Settings) -> Reference:
     """As the flag says, else the spec, else labels wherever there may be some."""
     name = spec.spec.data.name
     unlabelled = name in DATASETS.builtin and not getattr(DATASETS.load(name), "labelled", True)
     return settings.reference or spec.spec.reference or ("clean" if unlabelled else "labels")
 
 
-def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
+def plan_run(
+    settings: Settings, specs: list[IndexedSpec], root: Path, python: Callable[[], bool] = lambda: False
+) -> Plan:
     """Check codecs, levels and thresholds against the specs.
+
+    Args:
+        settings: parsed options.
+        specs: of files.
+        root: pytest's root directory.
+        python: whether Python tests may bring specs of their own; what those may explain is then left for later.
 
     Raises:
         ConfigurationError: names that nothing knows, levels out of range, bad thresholds, rules that disagree.
     """
-    problems = _unknown_names(settings, specs)
+    problems, later = _unknown_names(settings, specs)
+    if later and not python():
+        problems, later = [*(message for *_, message in later), *problems], []
     if problems:
         raise ConfigurationError("\n".join(problems))
     thresholds, warnings = _read_thresholds(settings, specs, root)
     by_spec = [(spec, all_cases(spec, settings, thresholds)) for spec in specs]
     everything = [case for _, cases in by_spec for case in cases]
     dead = thresholds.unmatched(everything)
-    messages = [
-        f"{rule.place}: matches no case: no {rule.model} / {rule.codec}{f' / {rule.level}' if rule.level else ''}; "
-        + ("its codecs must list every level of the mix" if rule.codec == MIX else "remove the rule or correct it")
-        for rule in dead
-    ]
+    undecided = dead if dead and python() else []
+    messages = [dead_rule_message(rule) for rule in dead if not undecided]
     messages += [
         f"{rule.place}: {rule.metric}: matches no retrained model; write one with 'pytest-lossy retrain SPEC', or remove it"
         for rule in silent_recovery_rules(thresholds.rules, by_spec)
@@ -131,7 +145,15 @@ def plan_run(settings: Settings, specs: list[IndexedSpec], root: Path) -> Plan:
             for spec in specs
             if spec.reference == "clean" and plan_cases(spec, settings, thresholds)
         ]
-    return Plan(tuple(specs), thresholds, tuple(warnings + messages))
+    return Plan(tuple(specs), thresholds, tuple(warnings + messages), tuple(later), tuple(undecided))
+
+
+def dead_rule_message(rule: Rule) -> str:
+    """What is wrong with a rule that matches no case."""
+    return (
+        f"{rule.place}: matches no case: no {rule.model} / {rule.codec}{f' / {rule.level}' if rule.level else ''}; "
+        + ("its codecs must list every level of the mix" if rule.codec == MIX else "remove the rule or correct it")
+    )
 
 
 def plan_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> list[Case]:
@@ -231,11 +253,15 @@ def all_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> 
     return [*cases, *(case for case, *_ in _knees(spec, settings)), *thresholds.mix_cases(cases)]
 
 
-def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
+def _unknown_names(
+    settings: Settings, specs: list[IndexedSpec]
+) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """What is wrong with the names of flags, and what a spec of a Python test may still explain; see :class:`Plan`."""
     plans = {plan.label: plan for spec in specs for plan in spec.plans}
     labels = {*plans, *CODECS.names()}
-    problems = [
-        f"--lossy-codec: unknown codec '{name}'; {did_you_mean(name, [*labels, ALL])}"
+    problems: list[str] = []
+    later = [
+        ("codec", name, f"--lossy-codec: unknown codec '{name}'; {did_you_mean(name, [*labels, ALL])}")
         for name in settings.codecs
         if name != ALL and name not in labels
     ]
@@ -247,7 +273,8 @@ def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
                 problems.append(f"--lossy-codec: '{name}' cannot run with default options ({error}); list it in a spec")
     for choice in settings.levels:
         if choice.label not in labels:
-            problems.append(f"--lossy-level: unknown codec '{choice.label}'; {did_you_mean(choice.label, labels)}")
+            message = f"--lossy-level: unknown codec '{choice.label}'; {did_you_mean(choice.label, labels)}"
+            later.append(("codec", choice.label, message))
             continue
         try:
             grid = plans[choice.label].grid if choice.label in plans else build_codec(choice.label).levels
@@ -261,14 +288,15 @@ def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> list[str]:
     names = [spec.name for spec in specs]
     for pattern in settings.models:
         if names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            problems.append(f"--lossy-model: '{pattern}' matches no model; {did_you_mean(pattern, names)}")
+            message = f"--lossy-model: '{pattern}' matches no model; {did_you_mean(pattern, names)}"
+            later.append(("model", pattern, message))
     tasks = {*TASKS.names(), *(spec.spec.task for spec in specs)}
     problems += [
         f"--lossy-task: unknown task '{name}'; {did_you_mean(name, tasks)}"
         for name in settings.tasks
         if name not in tasks
     ]
-    return problems
+    return problems, later
 
 
 def _read_thresholds(settings: Settings, specs: list[IndexedSpec], root: Path) -> tuple[Thresholds, list[str]]:

@@ -14,11 +14,17 @@ import pytest
 from pytest_lossy.options import add_options, is_active
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_lossy.fixtures import LossyCodec
+    from pytest_lossy.own_tests.evaluation import Lossy
+    from pytest_lossy.own_tests.result import LossyResult
 
 __all__ = [
+    "lossy",
     "lossy_codec",
     "lossy_level",
+    "lossy_result",
     "pytest_addhooks",
     "pytest_addoption",
     "pytest_configure",
@@ -51,12 +57,20 @@ def pytest_configure(config: pytest.Config) -> None:
         "lossy_levels(codec, levels=None, *, label=None, **options): run a test that takes lossy_codec or lossy_level once "
         "per level (default: the codec's own grid); several markers are several codecs",
     )
+    config.addinivalue_line(
+        "markers",
+        "lossy_spec(*, model, data, task, codec, level=None, name=None, ...): declare a spec in Python and run the test, "
+        "which may take lossy_result, once for clean data and once per codec and level",
+    )
     if is_active(config) and not config.option.help and not config.option.version:
-        from pytest_lossy.fixtures import register_narrowing
+        from pytest_lossy.extensions import register_extensions
+        from pytest_lossy.fixtures import register_hooks_for_python, register_narrowing
         from pytest_lossy.hooks import activate
 
+        register_extensions(config)
         activate(config)
         register_narrowing(config)
+        register_hooks_for_python(config)
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
@@ -77,6 +91,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from pytest_lossy.fixtures import parametrise
 
         parametrise(metafunc)
+    if "lossy_result" in metafunc.fixturenames or any(
+        mark.name == "lossy_spec" for mark in metafunc.definition.own_markers
+    ):
+        from pytest_lossy.own_tests.marker import parametrise_spec
+
+        parametrise_spec(metafunc)
+
+
+@pytest.fixture
+def lossy(request: pytest.FixtureRequest) -> Iterator[Lossy]:
+    """Evaluates a model under compression: lossy.evaluate(model, data, task="segmentation", codec="jpeg", level=15)."""
+    from pytest_lossy.own_tests.evaluation import evaluator
+
+    with evaluator(request) as tool:
+        yield tool
+
+
+@pytest.fixture
+def lossy_result(request: pytest.FixtureRequest) -> LossyResult:
+    """What a case of @pytest.mark.lossy_spec(...) measured: lossy_result["miou"], lossy_result.retention("miou")."""
+    from pytest_lossy.own_tests.marker import result_of
+
+    return result_of(request)
 
 
 @pytest.fixture

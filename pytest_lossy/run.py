@@ -11,12 +11,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
-from pytest_lossy.errors import ResultsError
+from pytest_lossy.errors import ConfigurationError, ResultsError
+from pytest_lossy.own_tests.declared import DeclaredSpecs
+from pytest_lossy.own_tests.search import tests_use_lossy
 from pytest_lossy.planning import Plan, codec_plans, plan_cases, plan_run, read_specs, selected_plans
 from pytest_lossy.results.document import CaseRow, ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore
@@ -55,6 +58,9 @@ class Run:
         self.command = "pytest"
         """As typed, ready for a shell."""
         self.planned: list[str] = []
+        """Node ids of the cases of spec files that this run set out to do."""
+        self.declared = DeclaredSpecs(settings, plan, self.store)
+        """What Python tests add to them."""
         self.written_gates: WrittenGates | None = None
         """What became of the thresholds file, at the end of a run that writes it."""
         self._case_table: dict[tuple[str, str], tuple[IndexedSpec, Case]] | None = None
@@ -86,9 +92,16 @@ class Run:
             ConfigurationError: a spec or thresholds.yaml is wrong.
         """
         settings = parse_settings(config)
-        specs = read_specs(settings, named, config.rootpath, required=required)
+        python = cache(lambda: tests_use_lossy(config))
+        try:
+            specs = read_specs(settings, named, config.rootpath, required=required)
+        except ConfigurationError:
+            if settings.specs_given or not python():
+                raise
+            specs = read_specs(settings, named, config.rootpath, required=False)
         workers = len(getattr(config.option, "tx", None) or ())
-        run = cls(settings, plan_run(settings, specs, config.rootpath), config.rootpath, worker=None, workers=workers)
+        plan = plan_run(settings, specs, config.rootpath, python)
+        run = cls(settings, plan, config.rootpath, worker=None, workers=workers)
         run.command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
         return run
 
@@ -194,12 +207,19 @@ class Run:
         if not self.planned:
             self.planned = list(node_ids)
 
+    def expected(self) -> int:
+        """How many rows there will be, as far as this process knows."""
+        return len(self.planned) + len(self.declared.table())
+
     def is_case_id(self, node_id: str) -> bool:
-        """Whether a node id is one of our cases."""
-        return self.case_of(node_id) is not None
+        """Whether a node id is a case of a spec file."""
+        return self.declared.of_item(node_id) is None and self.case_of(node_id) is not None
 
     def case_of(self, node_id: str) -> tuple[IndexedSpec, Case] | None:
         """The case of a node id, with its spec; None for any other test."""
+        declared = self.declared.of_item(node_id)
+        if declared is not None:
+            return declared
         parts = node_id.split("::")
         if len(parts) != 3:
             return None
@@ -262,6 +282,7 @@ class Run:
         if self._pictures is None:
             chosen = {tuple(node_id.split("::")[1:]) for node_id in self.planned}
             cases = [case for key, (_, case) in self._cases().items() if key in chosen]
+            cases += [case for entry in self.declared if entry.marked for case in entry.cases]
             self._pictures = plan_pictures(cases, self.settings.gallery)
         return self._pictures
 
@@ -371,6 +392,8 @@ class Run:
             ((node_id, *found) for node_id in self.planned if (found := self.case_of(node_id))),
             key=lambda entry: order[entry[2].model, entry[2].name],
         )
+        self.declared.read()
+        planned += [(entry.spec.row_id(case), entry.spec, case) for entry in self.declared for case in entry.cases]
         if not planned:
             self.folder.discard()
             return None
@@ -385,7 +408,7 @@ class Run:
         document = assemble(
             self.store,
             planned,
-            self.plan,
+            replace(self.plan, warnings=(*self.plan.warnings, *self.declared.dead_rules())),
             self.settings,
             started=datetime.fromtimestamp(self._started, UTC),
             seconds=time.time() - self._started,
@@ -466,7 +489,7 @@ class Run:
                 f"{spec.shown}::{spec.name}::{case.name}"
                 for spec in self.plan.specs
                 for case in self._planned_cases(spec)
-            ]
+            ] + self.declared.all_rows()
         return shared
 
     def published(self) -> list[tuple[str, str]]:

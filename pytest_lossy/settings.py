@@ -125,8 +125,12 @@ class Settings:
         return cls(**fields)
 
 
-def parse_settings(config: pytest.Config) -> Settings:
+def parse_settings(config: pytest.Config, *, active: bool = True) -> Settings:
     """Read every flag and ini value.
+
+    Args:
+        config: pytest's.
+        active: whether this is a lossy run, which names codecs.
 
     Raises:
         SettingsError: all wrong ones, one per line.
@@ -165,7 +169,7 @@ def parse_settings(config: pytest.Config) -> Settings:
     settings = replace(settings, ray=read_ray_settings(reader.raw, config.getoption, settings.device, reader.problems))
     if ALL in settings.codecs and len(settings.codecs) > 1:
         reader.problems.append("--lossy-codec: 'all' stands alone; name codecs, or write 'all'")
-    if not settings.codecs:
+    if active and not settings.codecs:
         reader.problems.append("--lossy-codec: names no codec; write --lossy-codec=jpeg or --lossy-codec=all")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))

@@ -77,7 +77,10 @@ SCHEMA_VERSION = 1
 class CaseRow(Strict):
     """One case: one pytest item, one row."""
 
-    id: Annotated[str, Field(description="pytest node id")]
+    id: Annotated[str, Field(description="file, model and case; pytest's node id, but for Python tests")]
+    test: Annotated[
+        str | None, Field(description="node id of the Python test that measured the case; null for a spec file's")
+    ] = None
     model: str
     task: str
     codec: Annotated[str, Field(description="the spec's label, or `clean`")]

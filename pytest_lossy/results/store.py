@@ -6,6 +6,7 @@
       .lock  .gitignore
       .run/              the run in progress; replaces what is below when it ends
         rows/<slug>.json  evidence/<slug>.npz  models/<name>.json
+        declared/<name>.json  a spec of a Python test, and which tests measure its cases
         references/<slug>.json  a clean case that no item asked for
         probes/<slug>.json  a level that a knee asked for
         samples/<slug>.json  what the pictures in gallery/ show
@@ -23,6 +24,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -159,6 +161,29 @@ class RunStore:
             return ModelInfo.model_validate(read_json(path))
         except ValidationError as error:
             raise ResultsError(f"{path}: is damaged ({error.error_count()} problems); run again") from None
+
+    # Specs of Python tests
+
+    def write_declared(self, name: str, declared: Mapping[str, Any]) -> None:
+        """Store what a process knows of a model that a Python test declares; exact builtins."""
+        write_json(self._path("declared", name, ".json"), dict(declared))
+
+    def read_declared(self, name: str = "*") -> list[dict[str, Any]]:
+        """What processes know of such a model, or of all, in the order of their names.
+
+        Raises:
+            ResultsError: a file is damaged.
+        """
+        pattern = f"{glob.escape(name) if name != '*' else name}.json"
+        return [read_json(path) for path in sorted((self.folder / "declared").glob(pattern))]
+
+    def note(self, name: str) -> None:
+        """Leave a note of one word for the controller."""
+        self._mark("notes", name)
+
+    def has_note(self, name: str) -> bool:
+        """Whether some process left that note."""
+        return self._path("notes", name).exists()
 
     # Evidence
 
