@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from pytest_lossy import __version__
+from pytest_lossy.doctor_command import add_doctor
 from pytest_lossy.errors import LossyError
 from pytest_lossy.first_steps.arguments import add_init
 from pytest_lossy.thresholds_command import add_thresholds
@@ -173,30 +174,6 @@ def _cache(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _doctor(arguments: argparse.Namespace) -> int:
-    from pytest_lossy import doctor
-
-    def progress(name: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\x1b[Ktrying {name} ...", end="", file=sys.stderr, flush=True)
-
-    found, area = [], None
-    for finding in doctor.diagnose(progress):
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        found.append(finding)
-        if not arguments.json:
-            lines = [] if finding.area == area else doctor.heading_lines(finding.area)
-            print("\n".join([*lines, *doctor.finding_lines(finding)]), flush=True)
-        area = finding.area
-    status = doctor.exit_status(found)
-    if arguments.json:
-        print(json.dumps({"status": status, "findings": [finding.as_json() for finding in found]}, indent=2))
-    else:
-        print(f"\n{doctor.verdict_line(found)}")
-    return status
-
-
 def _retrain(arguments: argparse.Namespace) -> int:
     from pytest_lossy.retrain.command import RetrainOptions, retrain
 
@@ -303,9 +280,7 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument("--older-than", type=float, metavar="DAYS", help="clear: only what was not used for so long")
     cache.add_argument("--codec", metavar="NAME", help="clear: only what this codec encoded")
     cache.set_defaults(run=_cache)
-    doctor = commands.add_parser("doctor", help="try every codec and check what this machine offers")
-    doctor.add_argument("--json", action="store_true", help="for programs: fingerprints and every figure")
-    doctor.set_defaults(run=_doctor)
+    add_doctor(commands)
     return parser
 
 

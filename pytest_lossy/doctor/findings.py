@@ -21,7 +21,7 @@ _TEXT = 4
 class Finding:
     """What trying one thing showed."""
 
-    area: Literal["machine", "codec"]
+    area: Literal["machine", "codec", "spec"]
     name: str
     state: State
     summary: str = ""
@@ -50,17 +50,27 @@ def heading_lines(area: str) -> list[str]:
     if area == "codec":
         head = f"{'codec':{_NAME}}{'':{_STATE}}{'encode':>{_TIME - 1}}{'decode':>{_TIME}}   ms per frame; versions"
         return ["", head]
+    if area == "spec":
+        return ["", "specs: each model built, one sample predicted and scored"]
     return [area]
 
 
 def finding_lines(finding: Finding) -> list[str]:
     """A finding as lines of at most 80 columns, where words allow it."""
-    start = f"{finding.name:{_NAME}}{finding.state:{_STATE}}"
+    start = f"{finding.name:{_NAME - 1}} {finding.state:{_STATE}}"
+    if len(finding.name) >= _NAME and finding.area == "spec":  # model names may be long: the text begins below them
+        return [start.rstrip(), *_explained(finding, finding.summary)]
     if finding.area == "codec":
         times = (finding.details.get("encode_ms"), finding.details.get("decode_ms"))
         start += f"{_milliseconds(times[0]):>{_TIME - 1}}{_milliseconds(times[1]):>{_TIME}}   "
     lines = [line.rstrip() for line in _wrapped(finding.summary, start, " " * len(start))]
-    for text in filter(None, (finding.reason, finding.action and f"-> {finding.action}")):
+    return [*lines, *_explained(finding)]
+
+
+def _explained(finding: Finding, summary: str = "") -> list[str]:
+    """Indented lines: why, and what to do."""
+    lines: list[str] = []
+    for text in filter(None, (summary, finding.reason, finding.action and f"-> {finding.action}")):
         lines += _wrapped(text, " " * _TEXT, " " * (_TEXT + 3 if text.startswith("->") else _TEXT))
     return lines
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import sys
@@ -11,6 +12,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from pytest_lossy import __version__
 from pytest_lossy.cache_command import cache_info
@@ -31,6 +35,7 @@ def check_machine(progress: Callable[[str], None]) -> Iterator[Finding]:
     """Everything but the codecs."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _check_python),
+        ("versions", check_versions),
         ("PyAV", _check_av),
         ("torch", check_torch),
         ("extras", _check_extras),
@@ -63,6 +68,29 @@ def _check_python() -> Iterator[Finding]:
     )
 
 
+def check_versions() -> Iterator[Finding]:
+    """Whether Python and every package are as recent as this package's metadata ask for."""
+    needs = str(importlib.metadata.metadata("pytest-lossy").json.get("requires_python", ">=3.11"))
+    wrong = []
+    if not SpecifierSet(needs).contains(platform.python_version(), prereleases=True):
+        wrong.append(("python", f"is {platform.python_version()}, and {needs} is needed", f"use a Python {needs}"))
+    for requirement in map(Requirement, importlib.metadata.requires("pytest-lossy") or ()):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append((requirement.name, "is not installed", f"pip install '{requirement}'"))
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            reason = f"is {version}, and {requirement.specifier} is needed"
+            wrong.append((requirement.name, reason, f"pip install --upgrade '{requirement}'"))
+    for name, reason, action in wrong:
+        yield Finding("machine", name, "broken", reason=f"{name} {reason}", action=action)
+    if not wrong:
+        yield Finding("machine", "versions", "works", "Python and every dependency are as recent as needed")
+
+
 def _usable_cores() -> int:
     """Cores that the scheduler gives this process; a container's time quota is not among what it sees."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -87,7 +115,8 @@ def check_torch() -> Iterator[Finding]:
         import torch
         import torchvision
     except Exception as error:  # noqa: BLE001  a mismatched pair fails in many ways, at import
-        yield Finding("machine", "torch", "broken", reason=_said(error), action=_PAIR)
+        reason = "; ".join(filter(None, (_mismatch(), _said(error))))
+        yield Finding("machine", "torch", "broken", reason=reason, action=_PAIR)
         return
     found: dict[str, Any] = {
         "torch": str(torch.__version__),
@@ -103,10 +132,43 @@ def check_torch() -> Iterator[Finding]:
         if kept != [1]:
             raise RuntimeError(f"torchvision.ops.nms keeps {kept}, not [1]")
     except Exception as error:  # noqa: BLE001  as above
-        yield Finding("machine", "torch", "broken", shown, found, reason=_said(error), action=_PAIR)
+        reason = "; ".join(filter(None, (_mismatch(), _said(error))))
+        yield Finding("machine", "torch", "broken", shown, found, reason=reason, action=_PAIR)
         return
-    yield Finding("machine", "torch", "works", shown, found)
+    mismatch = _mismatch()
+    action = _PAIR if mismatch else None
+    yield Finding("machine", "torch", "works", shown, found, reason=mismatch, action=action)
     yield _gpus(torch)
+
+
+def _mismatch() -> str | None:
+    """What torchvision's metadata say of the torch that it was built for, where that is not the one installed."""
+    try:
+        installed = importlib.metadata.version("torch")
+        needs = [Requirement(text) for text in importlib.metadata.requires("torchvision") or ()]
+    except importlib.metadata.PackageNotFoundError as error:
+        return f"{error.name} is not installed"
+    for requirement in needs:
+        if requirement.name == "torch" and not requirement.specifier.contains(installed, prereleases=True):
+            version = importlib.metadata.version("torchvision")
+            return f"torchvision {version} was built for torch{requirement.specifier}, and torch is {installed}"
+    return None
+
+
+def _compute(torch: Any, device: str) -> None:
+    """Convolve on a device, as every network does.
+
+    Raises:
+        RuntimeError: the result is not that of the processor; or whatever torch raises where it has no kernels for the
+            device.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(1, 3, 16, 16, generator=generator)
+    kernel = torch.rand(4, 3, 3, 3, generator=generator)
+    expected = torch.nn.functional.conv2d(images, kernel)
+    result = torch.nn.functional.conv2d(images.to(device), kernel.to(device)).cpu()
+    if not torch.allclose(expected, result, rtol=1e-2):  # a GPU may round to 10 bits of mantissa
+        raise RuntimeError("a convolution gives another result than on the processor")
 
 
 def _gpus(torch: Any) -> Finding:
@@ -126,6 +188,13 @@ def _gpus(torch: Any) -> Finding:
         )
     names = [f"{found.name} ({found.total_memory / 2**30:.0f} GiB)" for found in properties]
     details = [{"name": found.name, "memory_bytes": int(found.total_memory)} for found in properties]
+    for index in range(len(properties)):
+        try:
+            _compute(torch, f"cuda:{index}")
+        except Exception as error:  # noqa: BLE001  a wheel without kernels for this GPU raises anything
+            reason = f"cuda:{index} is there and cannot compute: {_said(error)}"
+            action = f"install a torch that supports {names[index]}, or run with --lossy-device=cpu"
+            return Finding("machine", "GPUs", "broken", ", ".join(names), {"devices": details}, reason, action)
     return Finding("machine", "GPUs", "works", ", ".join(names), {"devices": details}, needed=False)
 
 

@@ -26,11 +26,13 @@ def add_init(commands: Any) -> None:
     parser.add_argument("--data", metavar="DIR", help="of a data set in a known layout (default: as found)")
     parser.add_argument(
         "--sample",
-        action=argparse.BooleanOptionalAction,
+        action="store_const",
+        const=True,
         help="write a sample that runs at once (default: where there is no spec yet)",
     )
+    parser.add_argument("--no-sample", dest="sample", action="store_const", const=False, help="write no sample")
     parser.add_argument("--no-ci", dest="ci", action="store_false", help="write no CI example")
-    parser.add_argument("--yes", "-y", action="store_true", help="ask nothing")
+    parser.add_argument("-y", "--yes", action="store_true", help="ask nothing")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
     parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
     parser.set_defaults(run=_run)
