@@ -10,9 +10,9 @@ from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
 from pytest_lossy.cluster.pool import Pool
 from pytest_lossy.cluster.requests import CaseRequest
 from pytest_lossy.cluster.work import Facts, Pictures
-from pytest_lossy.cluster.worker import task_of
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.engine.loaded import PictureStore, measure_evidence
+from pytest_lossy.engine.runtime import task_of
 from pytest_lossy.results.document import ModelInfo
 from pytest_lossy.results.evidence import CaseEvidence
 

@@ -33,15 +33,14 @@ from pytest_lossy.codecs.registry import build_codec
 from pytest_lossy.engine.gallery import GalleryOfCase
 from pytest_lossy.engine.loaded import measure_evidence
 from pytest_lossy.engine.media_cache import MediaCache
-from pytest_lossy.engine.runtime import ModelRuntime, RuntimeOptions
+from pytest_lossy.engine.runtime import ModelRuntime, RuntimeOptions, task_of
 from pytest_lossy.errors import LossyError
 from pytest_lossy.paths import media_cache_folder
 from pytest_lossy.results.document import GallerySample
 from pytest_lossy.results.environment import describe_environment
 from pytest_lossy.tasks.base import Task
-from pytest_lossy.tasks.registry import build_task
 
-__all__ = ["Worker", "task_of"]
+__all__ = ["Worker"]
 
 
 class Worker:
@@ -118,7 +117,6 @@ class Worker:
             if self._runtime is not None:
                 self._runtime.close()
                 self._runtime = None
-            here = replace(spec, path=translate_path(spec.path, self._setup.root, self._folder.repository))
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             options = RuntimeOptions(
                 device=(self._setup.device,),
@@ -128,8 +126,12 @@ class Worker:
                 spill_bytes=self._setup.spill_bytes,
                 cache=self._cache,
             )
-            self._runtime = ModelRuntime.load(here, options)
+            self._runtime = ModelRuntime.load(self._here(spec), options)
         return self._runtime
+
+    def _here(self, spec: IndexedSpec) -> IndexedSpec:
+        """A spec of the driver, where its files lie on this machine."""
+        return replace(spec, path=translate_path(spec.path, self._setup.root, self._folder.repository))
 
     def _facts(self, runtime: ModelRuntime) -> Facts:
         return Facts(runtime.info(), runtime.inputs(), tuple(runtime.dataset.classes), runtime.pipeline.batches)
@@ -139,7 +141,7 @@ class Worker:
         if self._runtime is not None and self._runtime.spec.name == job.spec.name:
             return self._runtime.task
         if job.spec.name not in self._tasks:
-            self._tasks[job.spec.name] = task_of(job.spec, job.classes)
+            self._tasks[job.spec.name] = task_of(self._here(job.spec), job.classes)
         return self._tasks[job.spec.name]
 
     def _replicates(self, job: Finish, task: Task) -> Replicates:
@@ -171,17 +173,6 @@ class _Kept:
 
 def _codec(plan: CodecPlan | None) -> Codec | None:
     return build_codec(plan.codec_name, plan.options) if plan is not None else None
-
-
-def task_of(spec: IndexedSpec, classes: Sequence[str]) -> Task:
-    """The task of a spec, as a loaded model has it."""
-    return build_task(
-        spec.spec.task,
-        classes,
-        spec.spec.task_kwargs,
-        clips=spec.media == "clips",
-        label_free=spec.reference == "clean",
-    )
 
 
 def _extend_python_path(setup: WorkerSetup, repository: Path) -> None:

@@ -39,7 +39,7 @@ from pytest_lossy.usercode import explain_exception
 if TYPE_CHECKING:
     from pytest_lossy.engine.gallery import GalleryOfCase
 
-__all__ = ["ModelRuntime", "RuntimeOptions", "choose_samples"]
+__all__ = ["ModelRuntime", "RuntimeOptions", "choose_samples", "task_of"]
 
 _SHUFFLE_SEED = 0
 
@@ -115,20 +115,12 @@ class ModelRuntime:
         try:
             dataset = open_dataset(spec.spec.data, base)
             indices = choose_samples(len(dataset), options.samples)
-            label_free = spec.reference == "clean"
-            if not label_free and not getattr(dataset, "labelled", True):
+            if spec.reference != "clean" and not getattr(dataset, "labelled", True):
                 raise DataError(
                     f"data set '{dataset.name}' has no labels; run with --lossy-reference=clean, or write 'reference: "
                     "clean' in the spec"
                 )
-            task = build_task(
-                spec.spec.task,
-                dataset.classes,
-                spec.spec.task_kwargs,
-                extra=build_extra_metrics(spec.spec.metrics, base),
-                clips=spec.media == "clips",
-                label_free=label_free,
-            )
+            task = task_of(spec, dataset.classes)
             device = choose_device(options.device, options.worker)
         except LossyError:
             raise
@@ -207,6 +199,22 @@ class ModelRuntime:
     def higher_is_better(self) -> dict[str, bool]:
         """Direction of each aggregate metric."""
         return {metric.name: metric.higher_is_better for metric in self.task.metrics}
+
+
+def task_of(spec: IndexedSpec, classes: Sequence[str]) -> Task:
+    """How a spec's model is scored, given the classes of its data; needs neither model nor data.
+
+    Raises:
+        LossyError: the task, or one of the spec's own metrics, cannot be built.
+    """
+    return build_task(
+        spec.spec.task,
+        classes,
+        spec.spec.task_kwargs,
+        extra=build_extra_metrics(spec.spec.metrics, spec.path.parent),
+        clips=spec.media == "clips",
+        label_free=spec.reference == "clean",
+    )
 
 
 def _all_missing(spec: IndexedSpec, found: MissingInputError) -> MissingInputError:
