@@ -208,10 +208,8 @@ class GatesText:
             self._add_lines(self._end(node), self._block(new, column, depth))
         elif not node.value and own_column is not None and _is_block(depth - 1, None):
             # `models: {}` in a block grows downwards.
-            start, end = node.start_mark.index, node.end_mark.index
-            if not self._line(end).strip():
-                start = len(self.text[:start].rstrip(" "))
-            self._edits.append((start, end, ""))
+            start = len(self.text[: node.start_mark.index].rstrip(" "))
+            self._edits.append((start, node.end_mark.index, ""))
             self._add_lines(node.end_mark.index, self._block(new, own_column + self._step, depth))
         else:
             self._append_flow(node, ", ".join(f"{_key(key)}: {self._flow(below)}" for key, below in new.items()))

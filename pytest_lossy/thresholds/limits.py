@@ -19,8 +19,8 @@ __all__ = ["MeasuredKnee", "NoLimit", "knee_limit", "limit_text", "metric_limit"
 
 _DIGITS = 3
 """Significant digits of a limit: coarse enough to read, and finer than the default margin."""
-_DROP_STEP = Decimal("0.001")
-"""Of a drop: a tenth of a percent."""
+_DROP_STEP, _FINEST = Decimal("0.001"), Decimal("0.0000001")
+"""Of a drop: a tenth of a percent, or finer where that would be all of it."""
 
 
 class NoLimit(ValueError):  # noqa: N818 - an answer, not a failure
@@ -66,13 +66,13 @@ def metric_limit(bound: Bound, metric: MetricValue | None, margin: float, refere
         raise NoLimit(f"its {quantity} is undefined")
     if low is None or high is None:
         raise NoLimit(f"its {quantity} has no interval")
-    floor, ceiling = Decimal(low), Decimal(high)
+    floor, ceiling = Decimal(str(low)), Decimal(str(high))  # as they print: the last bit of a number is no measurement
     if bound == "min":
         return _rounded(floor - share * abs(floor), ROUND_FLOOR)
     if bound == "max":
         return _rounded(ceiling + share * abs(ceiling), ROUND_CEILING)
     if quantity == "loss":
-        room = share * abs(Decimal(metric.value or 0))
+        room = share * abs(Decimal(str(metric.value or 0)))
         if bound == "max_loss":
             return _rounded(ceiling + room, ROUND_CEILING)
         return _drop(ceiling + room, "its disagreement may be complete")
@@ -89,8 +89,8 @@ def _rounded(number: Decimal, direction: str) -> Decimal:
 def _drop(number: Decimal, otherwise: str) -> Decimal:
     """A share that ``max_drop`` may have: 0 or more, less than 1, in tenths of a percent or as fine as it takes."""
     step = _DROP_STEP
-    for _ in range(4):
-        drop = max(number.quantize(step, rounding=ROUND_CEILING), Decimal(0))
+    while number < 1 and step > _FINEST:
+        drop = max(number, Decimal(0)).quantize(step, rounding=ROUND_CEILING)
         if drop < 1:
             return drop
         step /= 10
@@ -113,12 +113,12 @@ def knee_limit(found: MeasuredKnee, margin: float) -> Decimal:
         mild = found.tried[-1]
     if not math.isfinite(mild):
         raise NoLimit("the knee may be milder than every level tried; try a milder one")
-    room = Decimal(str(margin)) * (Decimal(grid.maximum) - Decimal(grid.minimum))
+    room = Decimal(str(margin)) * Decimal(str(grid.maximum - grid.minimum))
     rises = grid.higher_is_more_compressed
-    number = Decimal(mild) - room if rises else Decimal(mild) + room
+    number = Decimal(str(mild)) - room if rises else Decimal(str(mild)) + room
     outward = ROUND_FLOOR if rises else ROUND_CEILING
     limit = number.quantize(Decimal(1), rounding=outward) if grid.integral else _rounded(number, outward)
-    return min(max(limit, Decimal(grid.minimum)), Decimal(grid.maximum))
+    return min(max(limit, Decimal(str(grid.minimum))), Decimal(str(grid.maximum)))
 
 
 def new_bound(metric: MetricValue | None, margin: float, reference: Reference, *, clean: bool, higher: bool) -> Bound:
