@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
+
+# Tests start hundreds of processes. Where they must not keep what they compile, each compiles the whole package again, which
+# takes a third of its time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 DATA = Path(os.environ.get("PYTEST_LOSSY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from pytest_lossy.tasks.base import FloatArray
@@ -159,6 +158,8 @@ def _invert(
     score: Callable[[float], float], estimate: float, lowest: float, highest: float, confidence: float
 ) -> tuple[float, float]:
     """The values whose falling score lies between the two quantiles."""
+    from scipy.optimize import brentq  # costs every worker's start a fifth of a second, and few runs need it
+
     z = _quantile(confidence)
 
     def end(bound: float, target: float) -> float:
