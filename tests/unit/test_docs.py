@@ -1,7 +1,8 @@
-"""The YAML of README and docs is what the readers of specs and thresholds accept."""
+"""README and docs: their YAML is what the readers accept, their Python runs, their links and anchors lead somewhere."""
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -14,25 +15,36 @@ from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if path.parent.name[0] != "_")]
 FRAME = "task: segmentation\nmodel: {torch: 'a.b:c'}\ndata: {name: mini-segmentation}\n"
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+
+FOLLOWED = {
+    "own-tests.md": "tests/plugin/test_fixtures.py",
+    "own-task.md": "tests/plugin/test_walkthroughs.py",
+    "tutorial.md": "tests/plugin/test_walkthroughs.py",
+}
+"""Pages whose Python is more than a script, and the test that runs it."""
 
 
-def blocks() -> list[tuple[str, str]]:
-    found = []
-    for page in PAGES:
-        for text in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
-            found.append((page.name, text))
-    return found
+def blocks(language: str) -> list[pytest.param]:
+    """Every block of a language, unless its page is followed elsewhere."""
+    return [
+        pytest.param(text, id=f"{page.relative_to(ROOT).as_posix()}-{number}")
+        for page in PAGES
+        for number, (found, _, text) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+        if found == language and not (language == "python" and page.name in FOLLOWED)
+    ]
 
 
-@pytest.mark.parametrize(("page", "text"), blocks())
-def test_examples_are_valid(tmp_path: Path, page: str, text: str) -> None:
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_examples_are_valid(tmp_path: Path, text: str) -> None:
     first = text.partition(":")[0]
     if first in ("version", "models", "mix"):
         path = tmp_path / "thresholds.yaml"
         path.write_text(text if first == "version" else f"version: 1\n{text}", encoding="utf-8")
         metrics = known_metrics() | RECOVERY_NAMES
+        metrics = None if "exact:" in text else metrics  # of a task that the page itself makes
         found = load_thresholds(path, Path("thresholds.yaml"), metrics=metrics, labels=CODECS.names())
         assert found.rules
         return
@@ -43,6 +55,66 @@ def test_examples_are_valid(tmp_path: Path, page: str, text: str) -> None:
     assert spec.plans
 
 
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(text, "<example>", "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_other_pages_are_run_where_they_are_said_to_be(page: str) -> None:
+    assert page in (ROOT / FOLLOWED[page]).read_text(encoding="utf-8")
+
+
 def test_every_codec_is_explained() -> None:
     text = (ROOT / "docs" / "codecs.md").read_text(encoding="utf-8")
     assert not [name for name in CODECS.names() if f"`{name}`" not in text]
+
+
+def prose(text: str) -> str:
+    """Without blocks and inline code, whose brackets are no links."""
+    return re.sub(r"`[^`\n]*`", "", BLOCK.sub("", text))
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub and mkdocs both make them of headings like ours."""
+    titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text(encoding="utf-8"))):
+        if target.startswith("https://"):
+            continue  # not asked in tests: no network
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.is_file() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
+            broken.append(target)
+        elif page.parent != ROOT and ROOT / "docs" not in file.parents:
+            broken.append(f"{target}: leaves the site")
+    assert not broken
+
+
+def test_the_site_can_be_built(tmp_path: Path) -> None:
+    """Strictly: every page in the nav, every link and anchor known to mkdocs as well."""
+    pytest.importorskip("material", reason="needs the extra 'docs'")
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    warnings: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warnings.append(record.getMessage())
+
+    handler = Keep(logging.WARNING)
+    logging.getLogger("mkdocs").addHandler(handler)
+    try:
+        build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site")))
+    finally:
+        logging.getLogger("mkdocs").removeHandler(handler)
+    assert not warnings
+    assert (tmp_path / "site" / "tutorial" / "index.html").is_file()
+    assert not (tmp_path / "site" / "_generate.py").exists()

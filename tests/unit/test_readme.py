@@ -1,11 +1,9 @@
-"""The README's examples are valid, and its table of flags is complete."""
+"""The README's first screen is complete, and its three steps work."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-
-import pytest
 
 from pytest_lossy.planning import plan_run
 from pytest_lossy.settings import Settings
@@ -55,16 +53,14 @@ def test_the_three_steps(tmp_path: Path) -> None:
     assert [(gate.bound, gate.limit) for gate in gates] == [("min", 0.45), ("max_drop", 0.20)]
 
 
-def test_every_flag_is_explained(request: pytest.FixtureRequest) -> None:
-    known = {
-        name
-        for option in request.config._parser._anonymous.options
-        + [o for g in request.config._parser._groups for o in g.options]
-        for name in option.names()
-        if name.startswith("--lossy-")
-    }
-    assert len(known) >= 12
-    text = README.read_text(encoding="utf-8")
-    assert not [name for name in known if name not in text]
-    mentioned = set(re.findall(r"--lossy-[a-z-]+", text))
-    assert mentioned <= known
+def test_the_first_screen_has_what_a_newcomer_needs() -> None:
+    first = README.read_text(encoding="utf-8").partition("\n## ")[0]
+    assert len(first.splitlines()) < 65
+    commands, *_ = re.findall(r"```console\n(.*?)```", first, flags=re.DOTALL)
+    assert [line.split("#")[0].strip() for line in commands.splitlines()] == [
+        "$ pytest-lossy init",
+        "$ pytest --lossy-codec=jpeg",
+    ]
+    assert "operating limit q15" in first
+    [picture] = re.findall(r"!\[[^\]]+\]\((docs/images/[\w-]+\.png)\)", first)
+    assert 10_000 < (README.parent / picture).stat().st_size < 400_000

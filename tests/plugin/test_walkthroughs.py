@@ -1,4 +1,4 @@
-"""docs/tutorial.md, as a reader would follow it: its files, its commands, and what it says they print."""
+"""Pages of docs/ that lead from files to a run, as a reader would follow them: what they say is printed is printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "tutorial.md"
+PAGES = {"tutorial.md": (8, 6), "own-task.md": (1, 0)}
+"""Page -> how many commands it runs, and how many cases the last run takes over from the one before."""
 BLOCK = re.compile(r'```(\w+)(?: title="([^"]+)")?\n(.*?)```', flags=re.DOTALL)
 ROW = re.compile(r"^  (clean|q\d+) +([\d.]+) .*?(?:([\d.]+)% )? +(?:-|[\d.]+)  (\w+)$", flags=re.MULTILINE)
 
@@ -77,19 +78,20 @@ def agrees(shown: str, output: str) -> None:
         assert place in output
 
 
-def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_can_be_followed(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Pictures have tests of their own; fewer replicates leave every number but the intervals.
     monkeypatch.setenv("PYTEST_ADDOPTS", "--lossy-gallery=0 --lossy-replicates=200 --lossy-no-cache")
     monkeypatch.chdir(tmp_path)
     reader = Reader(monkeypatch)
-    for language, title, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+    for language, title, text in BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
         if title:
+            Path(title).parent.mkdir(exist_ok=True)
             Path(title).write_text(text, encoding="utf-8")
         elif language == "console":
             for command, shown in shown_of(text):
                 reader.run(command)
                 agrees(shown, reader.output)
-    assert len(reader.ran) == 8
     results = json.loads(Path("lossy-report/results.json").read_text(encoding="utf-8"))
+    assert (len(reader.ran), results["run"]["resumed"]) == PAGES[page]
     assert results["run"]["exit_status"] == 0
-    assert results["run"]["resumed"] == 6
