@@ -43,7 +43,7 @@ reference: schemas  ## write docs/reference from the code
 	$(BIN)/python docs/_generate.py
 
 docs: install  ## build the documentation into site/; a broken link or anchor is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 train: install  ## train the reference suite's models again (writes model_specs/weights/)
 	$(BIN)/python model_specs/train_segnet.py

@@ -61,7 +61,8 @@ def fill(name: str, **parts: Iterable[str]) -> str:
     note = (
         "<!-- Written by docs/_generate.py from the code and docs/_templates; run `make reference` after a change. -->"
     )
-    return f"{note}\n\n{text.replace(chr(10) * 4, chr(10) * 2)}"
+    # Below the title, which mkdocs takes from the first line.
+    return text.replace("\n\n", f"\n\n{note}\n\n", 1).replace("\n" * 4, "\n" * 2)
 
 
 # Command line
