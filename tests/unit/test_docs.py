@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from pytest_lossy import cli
 from pytest_lossy.codecs.registry import CODECS
 from pytest_lossy.specs.index import index_specs
 from pytest_lossy.tasks.registry import known_metrics
@@ -118,3 +121,42 @@ def test_the_site_can_be_built(tmp_path: Path) -> None:
     assert not warnings
     assert (tmp_path / "site" / "tutorial" / "index.html").is_file()
     assert not (tmp_path / "site" / "_generate.py").exists()
+
+
+def commands() -> list[str]:
+    """What pages tell a reader to run, in console blocks and in CI examples; without comments and what a shell adds."""
+    found = []
+    for page in PAGES:
+        for language, _, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            starts = {"console": r"^\$ (.+)$", "yml": r"run: (.+)$"}.get(language)
+            lines = re.findall(starts, text, flags=re.MULTILINE) if starts else []
+            found += [re.sub(r"\$\{\{.*?\}\}", "1", line).partition(" # ")[0] for line in lines]
+    return sorted({part.strip() for line in found for part in re.split(r"\|\||&&|>>", line) if part.strip()})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_exist(request: pytest.FixtureRequest, command: str) -> None:
+    program, *arguments = shlex.split(command)
+    if program == "pytest-lossy":
+        assert cli._parser().parse_args(arguments).run
+    elif program == "pytest":
+        known, unknown = request.config._parser.parse_known_and_unknown_args(arguments, argparse.Namespace())
+        assert not unknown
+        assert known.lossy_codec or not [one for one in arguments if one.startswith("--lossy-")]
+    elif program == "make":
+        assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    elif program == "python":
+        assert (ROOT / arguments[0]).is_file() or any(
+            f'title="{arguments[0]}"' in page.read_text(encoding="utf-8") for page in PAGES
+        )
+    else:
+        assert program in {"cd", "echo", "cat", "pip", "true"} or command.startswith('"$GITHUB')
+
+
+def test_ini_values_exist(request: pytest.FixtureRequest) -> None:
+    texts = [
+        text for page in PAGES for kind, _, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == "toml"
+    ]
+    names = {name for text in texts for name in re.findall(r"^(lossy_\w+) =", text, flags=re.MULTILINE)}
+    assert names
+    assert names <= set(request.config._parser._inidict)
