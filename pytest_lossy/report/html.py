@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from pytest_lossy.analysis.budget import Budget
 from pytest_lossy.report import formatting, svg
+from pytest_lossy.report.bounds import bound
 from pytest_lossy.report.budget_tables import (
     budget_name,
     budget_table,
@@ -223,15 +224,16 @@ def _data_uri(content: bytes) -> Markup:
     return Markup(f"data:image/{kind};base64,{b64encode(content).decode('ascii')}")  # noqa: S704
 
 
-def _compared(lookup: Lookup) -> dict[str, Any] | None:
-    comparison = lookup.document.comparison
+def _compared(whole: Lookup, shown: Lookup) -> dict[str, Any] | None:
+    comparison = whole.document.comparison
     if comparison is None:
         return None
+    moves = shown.document.comparison.moves if shown.document.comparison is not None else []
     return {
         "sentence": comparison_sentence(comparison),
         "power": power_text(comparison),
-        "rows": change_rows(lookup, comparison),
-        "moves": [(move, move_text(lookup, move)) for move in comparison.moves],
+        "rows": change_rows(whole, comparison),
+        "moves": [(move, move_text(shown, move)) for move in moves],
     }
 
 
@@ -240,11 +242,15 @@ def render_html(
 ) -> str:
     """Render the whole report as one HTML file; a pure function of its arguments.
 
+    A page of more rows than a browser shows well says which it left out; see :func:`pytest_lossy.report.bounds.bound`.
+
     Args:
         document: everything but pixels.
         pictures: path as in ``GallerySample.pictures`` -> encoded picture; what is missing is left out of the page.
         budgets: to choose levels under; round numbers within the run's rates where there are none.
     """
+    whole, shown = Lookup(document), bound(document)
+    document = shown.document
     lookup = Lookup(document)
     sections, knees = _sections(lookup), knee_rows(lookup)
     return (
@@ -254,8 +260,12 @@ def render_html(
             document=document,
             run=document.run,
             lookup=lookup,
-            headline=headline(lookup),
-            tally=tally(lookup),
+            headline=headline(whole),
+            warnings=document.run.warnings,
+            left_out=shown.notes,
+            all_models=len(whole.document.models),
+            all_rows=len(whole.document.cases),
+            tally=tally(whole),
             order=_ORDER,
             pictures={path: _data_uri(content) for path, content in (pictures or {}).items()},
             misses=misses(lookup),
@@ -278,7 +288,7 @@ def render_html(
             gallery=gallery_models(lookup, pictures or {}),
             heats=heat_maps(lookup),
             shades=_shades(),
-            compared=_compared(lookup),
+            compared=_compared(whole, lookup),
             recovery=recovery_view(lookup),
             recovery_claim=RECOVERY_CLAIM,
             recovery_text=recovery_text,

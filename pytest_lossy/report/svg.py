@@ -43,7 +43,7 @@ class LinearScale:
     end: float
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
+        if not self.low / 2 < self.high / 2:  # the smallest numbers have no halves
             raise ValueError(f"a scale needs low < high, not {self.low!r} and {self.high!r}")
 
     def __call__(self, value: float) -> float:

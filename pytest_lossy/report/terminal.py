@@ -36,6 +36,8 @@ _HEADLINE: dict[str, dict[str, bool]] = {
 }
 _ROWS = 80
 """Rows above which a run that is not verbose shows only the rows that need attention."""
+_MOST = 40
+"""Tables, errors and warnings, each, of a run that is not verbose; the report has the rest."""
 _QUIET = ("passed", "ungated")
 _GAP = "  "
 
@@ -172,7 +174,7 @@ def _skipped(lookup: Lookup, width: int) -> dict[str, list[str]]:
     errors = {model.name: model.error for model in lookup.document.models if model.error is not None}
     found: dict[str, list[str]] = {}
     for name, error in errors.items():
-        cases = [case for case in lookup.document.cases if case.model == name]
+        cases = lookup.cases_of.get(name, [])
         if cases and all(case.verdict == "not_run" and case.error for case in cases):
             reasons = "; ".join(line.strip() for line in error.splitlines() if line.strip())
             found[name] = _wrapped(f"{name}: skipped ({formatting.count(len(cases), 'case')}): {reasons}", width)
@@ -239,6 +241,13 @@ def _changed(lookup: Lookup, width: int, most: int = 12) -> list[Line]:
     return [*lines, ("", {})]
 
 
+def _left_out(number: int, what: str, width: int) -> list[Line]:
+    """Say how many more there are, and where."""
+    if number <= 0:
+        return []
+    return [(_clipped(f"and {formatting.count(number, f'more {what}')}, shown with -v", width), {"yellow": True})]
+
+
 def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> list[Line]:
     """Give the closing section of a run, lines of at most ``width`` characters.
 
@@ -253,19 +262,26 @@ def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> l
     few = verbose or len(document.cases) <= _ROWS
     lines: list[Line] = []
     skipped = _skipped(lookup, width)
-    for cases in groups:
-        if cases[0].model not in skipped and (few or any(case.verdict not in _QUIET for case in cases)):
-            lines += [*_table(lookup, cases, width, verbose=verbose, few=few), ("", {})]
+    chosen = [
+        cases
+        for cases in groups
+        if cases[0].model not in skipped and (few or any(case.verdict not in _QUIET for case in cases))
+    ]
+    shown = chosen if verbose else chosen[:_MOST]
+    for cases in shown:
+        lines += [*_table(lookup, cases, width, verbose=verbose, few=few), ("", {})]
+    lines += _left_out(len(chosen) - len(shown), "table", width)
     lines += _recovered(lookup, width)
     lines += _changed(lookup, width)
     lines += [(line, _MARKUP["not_run"]) for reasons in skipped.values() for line in reasons]
-    for group in error_groups(lookup):
-        if not group.cases and any(group.title.startswith(f"{name}: ") for name in skipped):
-            continue
+    told = {f"{name}: could not be loaded" for name in skipped}
+    errors = [group for group in error_groups(lookup) if group.cases or group.title not in told]
+    for group in errors if verbose else errors[:_MOST]:
         count = formatting.count(len(group.cases), "case")
         first = next((line for line in group.message.splitlines() if line.strip()), "")
         text = f"{group.title} ({count}): {group.message if verbose else first}"
         lines += [(line, {"red": True}) for line in _wrapped(text, width)]
+    lines += _left_out(0 if verbose else len(errors) - _MOST, "error", width)
     if not verbose:  # else every gate stands under its row
         lines += _missed(lookup, width)
     doubtful = inconclusive_rows(lookup)
@@ -273,8 +289,10 @@ def terminal_lines(document: ResultsDocument, width: int, *, verbose: bool) -> l
         number = formatting.count(len(doubtful), "gate")
         text = f"{number} inconclusive: the interval lies on both sides of the limit"
         lines += [(line, {"yellow": True}) for line in _wrapped(text, width)]
-    for text in (*top.cautions, *(f"warning: {text}" for text in top.warnings)):
+    warnings = top.warnings if verbose else top.warnings[:_MOST]
+    for text in (*top.cautions, *(f"warning: {text}" for text in warnings)):
         lines += [(line, {"yellow": True}) for line in _wrapped(text, width)]
+    lines += _left_out(len(top.warnings) - len(warnings), "warning", width)
     lines += [(line, _HEADLINE[top.kind]) for line in _wrapped(top.text, width)]
     counts = ", ".join(f"{number:,} {verdict_word(verdict)}" for verdict, number in tally(lookup))
     lines += [(line, {}) for line in _wrapped(counts or "no cases", width)]

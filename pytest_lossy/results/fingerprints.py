@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_lossy.errors import ResultsError
 from pytest_lossy.results.document import CodecInfo, Environment, ResultsDocument
-from pytest_lossy.results.reader import read_results
+from pytest_lossy.results.reader import read_codecs
 
 __all__ = [
     "Fingerprint",
@@ -181,11 +179,7 @@ def previous_warnings(path: Path, document: ResultsDocument) -> list[str]:
         path: ``results.json`` of the run before; nothing is said where it is missing or cannot be read.
         document: the new results.
     """
-    with suppress(ResultsError):
-        before = read_results(path)
-        return [
-            f"{label}: not the codec of the previous results in this folder, do not compare their numbers: "
-            f"{'; '.join(found)}"
-            for label, found in codec_differences(before.codecs, document.codecs).items()
-        ]
-    return []
+    return [
+        f"{label}: not the codec of the previous results in this folder, do not compare their numbers: {'; '.join(found)}"
+        for label, found in codec_differences(read_codecs(path), document.codecs).items()
+    ]

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from pytest_lossy.cases import Case, MediaKind
-from pytest_lossy.errors import ResultsError
-from pytest_lossy.results.files import read_json
 
-__all__ = ["estimated_costs", "measured_seconds", "static_cost"]
+__all__ = ["estimated_costs", "static_cost"]
 
 _CODEC_COST = {
     "jpeg": 1.0, "webp": 3.0, "avif": 20.0, "jxl": 11.0, "jpeg2000": 6.0, "h264": 2.5, "hevc": 4.5, "av1": 3.5, "vp9": 5.5,
@@ -31,15 +27,6 @@ def static_cost(case: Case, media: MediaKind) -> float:
         return (_CLIP_COST if media == "clips" else 1.0) if case.is_clean else 0.1
     family = case.codec_name.partition("-")[0]
     return _CODEC_COST.get(family, 2.0) * (_CLIP_COST if media == "clips" else 1.0)
-
-
-def measured_seconds(results: Path) -> dict[str, float]:
-    """Seconds of each case of an earlier ``results.json``, by node id; empty where there is none that can be read."""
-    try:
-        document: Any = read_json(results)
-        return {row["id"]: float(row["seconds"]) for row in document["cases"] if row["seconds"]}
-    except (ResultsError, KeyError, TypeError, ValueError):
-        return {}
 
 
 def estimated_costs(cases: Sequence[tuple[str, Case, MediaKind]], measured: Mapping[str, float]) -> dict[str, float]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.paths import from_spec
+from pytest_lossy.results.reader import read_seconds
 from pytest_lossy.scheduling.agenda import Work
-from pytest_lossy.scheduling.costs import estimated_costs, measured_seconds
+from pytest_lossy.scheduling.costs import estimated_costs
 from pytest_lossy.scheduling.devices import (
     auto_workers,
     physical_cores,
@@ -77,7 +78,7 @@ def prepare_workers(run: Run, specs: Sequence[Any]) -> None:
 def make_scheduler(run: Run, config: pytest.Config, log: Any) -> AffinityScheduling:
     """The scheduler, which asks for costs once the items are known."""
     dist = config.getoption("dist", "load")
-    measured = measured_seconds(run.folder.root / "results.json")
+    measured = read_seconds(run.folder.root / "results.json")
 
     def describe(node_ids: Sequence[str]) -> list[Work]:
         known = {node_id: found for node_id in node_ids if (found := run.case_of(node_id)) is not None}

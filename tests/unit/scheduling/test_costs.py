@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_lossy.cases import Case
-from pytest_lossy.scheduling.costs import estimated_costs, measured_seconds, static_cost
+from pytest_lossy.results.reader import read_seconds
+from pytest_lossy.scheduling.costs import estimated_costs, static_cost
 
 CLEAN = Case("m", "segmentation", "clean")
 JPEG = Case("m", "segmentation", "jpeg", "jpeg", "q", 15)
@@ -38,11 +39,11 @@ def test_no_case() -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"cases": [{"id": "x"}]}', '{"cases": 3}'])
 def test_unreadable_results_are_no_measurement(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content)
-    assert measured_seconds(tmp_path / "results.json") == {}
-    assert measured_seconds(tmp_path / "nowhere.json") == {}
+    assert read_seconds(tmp_path / "results.json") == {}
+    assert read_seconds(tmp_path / "nowhere.json") == {}
 
 
 def test_seconds_of_an_earlier_run(tmp_path: Path) -> None:
     rows = [{"id": "a", "seconds": 2.5}, {"id": "b", "seconds": 0.0}]
     (tmp_path / "results.json").write_text(json.dumps({"cases": rows}))
-    assert measured_seconds(tmp_path / "results.json") == {"a": 2.5}
+    assert read_seconds(tmp_path / "results.json") == {"a": 2.5}
