@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import torch
 
+from pytest_lossy.cores import usable_cores
 from pytest_lossy.errors import ModelError
 
 __all__ = ["choose_device", "device_names", "inference_threads"]
@@ -42,8 +42,7 @@ def inference_threads(device: str, workers: int) -> tuple[int, int]:
     On a CPU each worker gets its share of the cores, all of which may run inference. A GPU takes one batch at a time while
     other threads decode and compress the next ones.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = max(1, cores // max(1, workers))
+    share = max(1, usable_cores() // max(1, workers))
     if device.startswith("cuda"):
         return min(MAX_GPU_THREADS, max(2, share)), 1
     return share, share

@@ -7,19 +7,16 @@ lives in the worker's execnet specification, so that a worker that replaces a cr
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 __all__ = [
     "DEVICE_VARIABLE",
     "THREAD_VARIABLES",
     "Gpu",
     "auto_workers",
-    "physical_cores",
     "query_gpus",
     "visible_gpus",
     "worker_environments",
@@ -32,8 +29,10 @@ THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
 )
 """What limits the threads of numeric libraries, read when they are imported."""
 _GIB = 2**30
@@ -101,27 +100,6 @@ def visible_gpus(machine: Sequence[tuple[int, str, int]], environment: Mapping[s
             break  # CUDA refuses a list that names a device twice
         found.append(gpu)
     return found
-
-
-def physical_cores(topology: Path = Path("/sys/devices/system/cpu")) -> int:
-    """Physical cores that this process may use: hardware threads of one core count once, a container's quota caps them."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    cores = set()
-    for cpu in allowed:
-        try:
-            cores.add((topology / f"cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii"))
-        except OSError:
-            cores.add(str(cpu))
-    return max(1, min(len(cores), _quota() or len(cores)))
-
-
-def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
-    """Whole processors of a container's limit; None where there is none."""
-    try:
-        limit, period = path.read_text(encoding="ascii").split()
-        return max(1, int(limit) // int(period))
-    except (OSError, ValueError):
-        return None
 
 
 def auto_workers(gpus: Sequence[Gpu], devices: Sequence[str], weights_bytes: int, cores: int) -> int:

@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_lossy.cores import physical_cores
 from pytest_lossy.paths import from_spec
 from pytest_lossy.results.reader import read_seconds
 from pytest_lossy.scheduling.agenda import Work
 from pytest_lossy.scheduling.costs import estimated_costs
 from pytest_lossy.scheduling.devices import (
     auto_workers,
-    physical_cores,
     query_gpus,
     visible_gpus,
     worker_environments,

@@ -156,7 +156,7 @@ def test_each_worker_is_told_its_device(suite: pytest.Pytester, monkeypatch: pyt
 def test_auto_is_gpus_or_physical_cores(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, expected: int | None
 ) -> None:
-    from pytest_lossy.scheduling.devices import physical_cores
+    from pytest_lossy.cores import physical_cores
 
     tool = suite.mkdir("bin") / "nvidia-smi"
     lines = "".join(f"echo '{index}, GPU-{index}, 3000'\n" for index in range(gpus))

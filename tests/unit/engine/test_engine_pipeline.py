@@ -371,6 +371,7 @@ def test_workers_spread_over_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr("pytest_lossy.cores.quota", lambda: None)
     assert inference_threads("cpu", 1) == (8, 8)
     assert inference_threads("cpu", 3) == (2, 2)
     assert inference_threads("cpu", 100) == (1, 1)

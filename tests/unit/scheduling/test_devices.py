@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_lossy.cores import physical_cores, quota, usable_cores
 from pytest_lossy.scheduling.devices import (
     DEVICE_VARIABLE,
+    THREAD_VARIABLES,
     Gpu,
     auto_workers,
-    physical_cores,
     query_gpus,
     visible_gpus,
     worker_environments,
@@ -141,3 +144,50 @@ def test_hardware_threads_of_a_core_count_once(tmp_path: Path) -> None:
         (folder / "thread_siblings_list").write_text("0-1\n")
     assert physical_cores(tmp_path) == 1
     assert 1 <= physical_cores(tmp_path / "nowhere") <= len(allowed)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("200000 100000", 2), ("50000 100000", 1), ("max 100000", None), ("", None), ("1", None), (None, None)],
+)
+def test_a_containers_quota(tmp_path: Path, text: str | None, expected: int | None) -> None:
+    path = tmp_path / "cpu.max"
+    if text is not None:
+        path.write_text(text)
+    assert quota(path) == expected
+
+
+def test_a_quota_caps_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr("pytest_lossy.cores.quota", lambda: 3)
+    assert usable_cores() == 3
+    assert physical_cores(tmp_path) == 3
+    monkeypatch.setattr("pytest_lossy.cores.quota", lambda: None)
+    assert usable_cores() == physical_cores(tmp_path) == 8
+
+
+THREADS = """
+import os, numpy as np, scipy.linalg
+table = np.random.default_rng(0).random((700, 700))
+before = len(os.listdir("/proc/self/task"))
+table @ table
+scipy.linalg.lu(table)
+print(before, len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to count threads")
+def test_matrix_products_start_no_threads_in_a_worker() -> None:
+    """Beside others that fill the cores; where it may, BLAS starts one for every core when it is imported."""
+    [worker] = worker_environments([], ("auto",), 1, {})
+    clean = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
+
+    def threads(environment: dict[str, str]) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()
+
+    assert threads({**clean, **worker}) == ["1", "1"]
+    if usable_cores() > 1:
+        assert threads(clean)[-1] != "1", "or this test sees nothing"
