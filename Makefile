@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test install lint types unit schemas reference docs train clean help
+.PHONY: demo test install lint types unit schemas reference docs train package lowest clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,13 @@ train: install  ## train the reference suite's models again (writes model_specs/
 	$(BIN)/python model_specs/train_two_stream.py
 	$(BIN)/python model_specs/train_pafnet.py
 	$(BIN)/python model_specs/resilience/train.py
+
+package: install  ## build the source archive and the wheel into dist/; the same commit gives the same bytes
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -d dist
+	cd dist && sha256sum pytest_lossy-*
+
+lowest: install  ## test with the lowest versions of the dependencies (downloads them; torch stays as it is)
+	$(BIN)/python tests/packaging/lowest.py
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) site lossy-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.environments import closure, link_distributions, make_environment, run_in
+from tests.packaging.lowest import lowest_versions
 
 pytest.importorskip("hatchling", reason="the build backend is not installed")
 
@@ -40,7 +41,7 @@ def snapshot(target: Path, *, mode: int, when: int) -> Path:
 def build(root: Path, output: Path, *kinds: str) -> list[Path]:
     """Build with this environment's backend: no network."""
     targets = [argument for kind in kinds for argument in ("-t", kind)]
-    environment = {key: value for key, value in os.environ.items() if key != "SOURCE_DATE_EPOCH"}
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1600000000"}
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", str(output), *targets],
         cwd=root,
@@ -90,6 +91,7 @@ def test_the_source_archive_builds_the_same_wheel(builds, wheel, tmp_path):
 def test_the_wheel_holds_the_package_the_sample_and_nothing_else(builds, wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        assert {entry.date_time for entry in archive.infolist()} == {(2020, 9, 13, 12, 26, 40)}  # SOURCE_DATE_EPOCH
         sample = {name: archive.read(name) for name in names if name.startswith(f"{SAMPLE}/")}
     first = builds[2]
     package = {path.relative_to(first).as_posix() for path in (first / "pytest_lossy").rglob("*") if path.is_file()}
@@ -102,8 +104,14 @@ def test_the_wheel_holds_the_package_the_sample_and_nothing_else(builds, wheel):
     assert wheel.stat().st_size < 5e6
 
 
+def test_every_dependency_has_a_lower_bound_that_can_be_tested():
+    versions = lowest_versions()
+    assert {"pytest", "numpy", "av"} < set(versions)
+    assert not {"torch", "torchvision"} & set(versions)
+
+
 def test_it_works_where_only_its_dependencies_are_installed(wheel, tmp_path):
-    """An environment without extras, an empty folder: install, init, first run, a missed gate."""
+    """An environment without extras, an empty folder: install, init, first run."""
     python = make_environment(tmp_path / "env")
     link_distributions(tmp_path / "env", set(closure(["pytest-lossy"])) - {"pytest-lossy"})
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
@@ -121,10 +129,3 @@ def test_it_works_where_only_its_dependencies_are_installed(wheel, tmp_path):
     verdicts = {row["id"].rpartition("::")[2]: row["verdict"] for row in document["cases"] if "sample" in row["id"]}
     assert set(verdicts) == {"clean", "jpeg-q15"}
     assert set(verdicts.values()) <= {"passed", "inconclusive"}  # three pictures prove little; nothing failed
-    thresholds = folder / "thresholds.yaml"
-    text = thresholds.read_text(encoding="utf-8")
-    assert "15: {miou: {min: 0.25}}  # write 0.50 to see a gate fail" in text
-    thresholds.write_text(text.replace("15: {miou: {min: 0.25}}", "15: {miou: {min: 0.50}}"), encoding="utf-8")
-    failed = run_in(python, "python", "-m", "pytest", *arguments, "-k", "q15", cwd=folder, **variables)
-    assert failed.returncode == 1
-    assert "thresholds.yaml:" in failed.stdout
