@@ -62,4 +62,4 @@ lowest: install  ## test with the lowest versions of the dependencies (downloads
 	$(BIN)/python tests/packaging/lowest.py
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) site lossy-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site lossy-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
