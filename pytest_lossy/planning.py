@@ -99,7 +99,8 @@ def plan_run(
     """
     problems, later = _unknown_names(settings, specs)
     if later and not python():
-        problems, later = [*(message for *_, message in later), *problems], []
+        # Without spec files there is nothing that a pattern of models could miss.
+        problems, later = [*(text for kind, _, text in later if specs or kind != "model"), *problems], []
     if problems:
         raise ConfigurationError("\n".join(problems))
     thresholds, warnings = _read_thresholds(settings, specs, root)
@@ -287,7 +288,7 @@ def _unknown_names(
                 problems.append(f"--lossy-level: {choice.label}: {wrong}; choose {grid.minimum:g}..{grid.maximum:g}")
     names = [spec.name for spec in specs]
     for pattern in settings.models:
-        if names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             message = f"--lossy-model: '{pattern}' matches no model; {did_you_mean(pattern, names)}"
             later.append(("model", pattern, message))
     tasks = {*TASKS.names(), *(spec.spec.task for spec in specs)}

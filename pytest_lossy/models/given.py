@@ -72,9 +72,10 @@ def adapt_model(
         return _Borrowed(given)
     predict = getattr(given, "predict", given)
     if isinstance(given, type) or not callable(predict):
-        what = given.__name__ if isinstance(given, type) else type(given).__name__
+        what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
         raise ModelError(
-            f"{source}: {what} is no model; hand over a torch.nn.Module, or a function (media, context) -> predictions"
+            f"{source}: {what} is no model; hand over an instance of torch.nn.Module, or a function (media, context) -> "
+            "predictions"
         )
     target = given if _takes_context(predict) else _WithoutContext(given, predict)
     return _Borrowed(CallableModel(lambda: target, {}, source=source))

@@ -100,7 +100,8 @@ class DeclaredSpecs:
             the spec with its reference, the cases that the flags select on this machine, and their codecs.
 
         Raises:
-            ConfigurationError: its name is taken, or a flag names a level that a codec does not have.
+            ModelError: its name is taken.
+            ConfigurationError: a flag names a level that a codec does not have.
         """
         self._own(spec.name, test)
         spec = replace(spec, reference=reference_of(spec, self._settings))
@@ -121,16 +122,13 @@ class DeclaredSpecs:
         """Note what a test evaluates, and leave it for the controller.
 
         Raises:
-            ConfigurationError: another test or a spec has the name.
+            ModelError: another test or a spec has the name.
         """
         name, test = entry.spec.name, next(iter(entry.tests.values()))
         with self._store.computing(f"{name}@"):
             for data in self._store.read_declared(name):
                 self._take(data)
-            try:
-                self._own(name, test)
-            except ConfigurationError as error:
-                raise ModelError(str(error)) from None
+            self._own(name, test)
             self._store.write_declared(name, _serialise(self._add(entry)))
 
     def finish_collection(self, tests: Mapping[str, MarkedItem], *, share: bool) -> None:
@@ -172,7 +170,7 @@ class DeclaredSpecs:
         taken = next((spec.shown for spec in self._plan.specs if spec.name.lower() == name.lower()), None)
         owner = self._owner.get(name.lower(), taken)
         if owner is not None and owner != test:
-            raise ConfigurationError(f"model name '{name}' is also used by {owner}; write another name=...")
+            raise ModelError(f"model name '{name}' is also used by {owner}; write another name=...")
         self._owner[name.lower()] = test
 
     def _planned(self, spec: IndexedSpec) -> list[Case]:

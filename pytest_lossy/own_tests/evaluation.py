@@ -134,24 +134,35 @@ class Lossy:
             LossyError: what is wrong, and what to do.
         """
         __tracebackhide__ = True
-        spec, recipe, dataset = self._declared(
-            model=model, data=data, task=task, codec=codec, level=level, name=name or default_name(self._item.nodeid),
-            classes=classes, input=input, output=output, batch_size=batch_size, reference=reference,
-            task_kwargs=task_kwargs, model_kwargs=model_kwargs, data_kwargs=data_kwargs,
-        )  # fmt: skip
-        spec = self._told_apart(spec, recipe, dataset, chosen=name is not None)
-        cases = spec.cases()
-        self._announce(spec, cases)
-        results = [LossyResult(row) for row in self._measured(spec, recipe, dataset, cases)]
+        try:
+            results = self._evaluated(
+                name is not None,
+                model=model, data=data, task=task, codec=codec, level=level, name=name or default_name(self._item.nodeid),
+                classes=classes, input=input, output=output, batch_size=batch_size, reference=reference,
+                task_kwargs=task_kwargs, model_kwargs=model_kwargs, data_kwargs=data_kwargs,
+            )  # fmt: skip
+        except LossyError as error:
+            raise error.with_traceback(None) from None  # it explains itself; where we noticed says nothing
         if codec is None:
             return results[0]
         if isinstance(codec, str) and level is not None and not isinstance(level, Iterable):
             return results[1]
         return LossyResults(results[0], results[1:])
 
+    def _evaluated(self, chosen: bool, **given: Any) -> list[LossyResult]:
+        """The clean case and every level."""
+        spec, recipe, dataset = self._declared(**given)
+        spec = self._told_apart(spec, recipe, dataset, chosen=chosen)
+        cases = spec.cases()
+        if self._run is not None:
+            test = self._item.nodeid
+            self._run.declared.enter(
+                DeclaredSpec(spec, tuple(cases), {case.name: test for case in cases}, marked=False)
+            )
+        return [LossyResult(row) for row in self._measured(spec, recipe, dataset, cases)]
+
     def _declared(self, **given: Any) -> tuple[IndexedSpec, Recipe, Dataset]:
         """The declaration and its data; whether these are clips decides what a stream codec means."""
-        __tracebackhide__ = True
         place = place_of(self._item)
         spec, recipe = declare(place, **given)
         dataset = open_data(spec, recipe)
@@ -167,7 +178,6 @@ class Lossy:
         The weights of a module can be compared with those of an earlier call, so that the clean case, for one, is not
         measured again; what a function remembers cannot, and each call counts on its own.
         """
-        __tracebackhide__ = True
         identity: object = recipe.model if isinstance(recipe.model, str) else object()
         if isinstance(recipe.model, torch.nn.Module):
             identity = module_digest(recipe.model) or identity
@@ -188,17 +198,7 @@ class Lossy:
         self._subjects[name] = _Subject(key, {**(held.codecs if held else {}), **mine.codecs})
         return replace(spec, name=name, spec=spec.spec.model_copy(update={"name": name}))
 
-    def _announce(self, spec: IndexedSpec, cases: Sequence[Case]) -> None:
-        """Enter the cases into the lossy run."""
-        __tracebackhide__ = True
-        if self._run is not None:
-            test = self._item.nodeid
-            self._run.declared.enter(
-                DeclaredSpec(spec, tuple(cases), {case.name: test for case in cases}, marked=False)
-            )
-
     def _measured(self, spec: IndexedSpec, recipe: Recipe, dataset: Dataset, cases: Sequence[Case]) -> list[CaseRow]:
-        __tracebackhide__ = True
         worker = self._run.worker if self._run is not None else None
         test = self._item.nodeid
         try:

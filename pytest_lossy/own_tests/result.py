@@ -127,6 +127,7 @@ class LossyResult(Mapping[str, Measurement]):
         Args:
             metric: default: the task's first.
         """
+        __tracebackhide__ = True
         value = self._value(metric)
         if self.is_clean:
             known = value.value is not None and self._row.reference == "labels"
@@ -135,12 +136,14 @@ class LossyResult(Mapping[str, Measurement]):
 
     def loss(self, metric: str | None = None) -> Measurement:
         """clean - metric in the metric's units, of an error metric - clean; 0 for the clean case."""
+        __tracebackhide__ = True
         value = self._value(metric)
         if self.is_clean:
             return Measurement(0.0 if value.value is not None else None)
         return Measurement(value.loss, value.loss_low, value.loss_high)
 
     def __getitem__(self, metric: str) -> Measurement:
+        __tracebackhide__ = True
         value = self._value(metric)
         return Measurement(value.value, value.low, value.high)
 
@@ -151,6 +154,7 @@ class LossyResult(Mapping[str, Measurement]):
         return len(self._row.metrics)
 
     def __getattr__(self, name: str) -> Measurement:
+        __tracebackhide__ = True
         if name.startswith("_") or "_row" not in self.__dict__:
             raise AttributeError(name)
         if name not in self._row.metrics:
@@ -182,6 +186,7 @@ class LossyResult(Mapping[str, Measurement]):
         return [name for name in self._row.metrics if "[" not in name and "{" not in name]
 
     def _value(self, metric: str | None) -> Any:
+        __tracebackhide__ = True
         name = self.primary if metric is None else metric
         if name not in self._row.metrics:
             known = self._row.metrics if "[" in name or "{" in name else self._aggregates()
