@@ -25,19 +25,40 @@ def with_codec(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: 
     toy.write_thresholds(suite.path, "toy: {clean: {miou: {min: 0.5}}}")
 
 
-@pytest.mark.parametrize("workers", ["1", "2", "4"])
-def test_a_killed_worker_costs_one_case(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
-    with_codec(suite, monkeypatch, toy.KILLER, "KillerCodec")
+@pytest.mark.parametrize(
+    ("workers", "level"), [(1, 90), (2, 50), (4, 5)], ids=["first-of-1", "middle-of-2", "last-of-4"]
+)
+def test_a_killed_worker_costs_one_case(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: int, level: int
+) -> None:
+    """Every position with every number of workers is simulated in tests/unit/scheduling/test_scheduler.py."""
+    with_codec(suite, monkeypatch, toy.KILLER.replace("level == 50", f"level == {level}"), "KillerCodec")
     result = suite.runpytest_subprocess("--lossy-codec=all", f"-n{workers}", "-p", "no:randomly", timeout=TIMEOUT)
     result.assert_outcomes(passed=4, failed=1)
-    assert verdicts(suite) == {
-        "clean": "passed",
-        "jpeg-q90": "ungated",
-        "bad-q90": "ungated",
-        "bad-q50": "crashed",
-        "bad-q5": "ungated",
-    }
+    expected = dict.fromkeys(("jpeg-q90", "bad-q90", "bad-q50", "bad-q5"), "ungated")
+    assert verdicts(suite) == {**expected, "clean": "passed", f"bad-q{level}": "crashed"}
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_run_whose_cases_did_not_run_is_no_success(suite: pytest.Pytester) -> None:
+    """As where another plugin runs the tests its own way, or not at all."""
+    suite.makeconftest(
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\ndef pytest_runtestloop(session):\n    return True\n"
+    )
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert set(verdicts(suite).values()) == {"not_run"}
+    assert results(suite)["run"]["status"] == "interrupted"
+
+
+def test_collecting_alone_leaves_a_run_in_progress_as_it_is(suite: pytest.Pytester) -> None:
+    folder = suite.path / "lossy-report" / ".run" / "evidence"
+    folder.mkdir(parents=True)
+    (folder / "toy@clean.npz").write_bytes(b"of a run that was killed, and may be resumed")
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg", "--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.OK
+    assert [path.name for path in folder.iterdir()] == ["toy@clean.npz"]
+    assert not (suite.path / "lossy-report" / "results.json").exists()
 
 
 CRASHING_NET = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,7 +63,7 @@ def start(sched: AffinityScheduling, node: Node, collection: list[str]) -> None:
 
 
 def session(
-    workers: int, crash_at: int | None, collection: list[str] = CASES
+    workers: int, crash_at: set[int], collection: list[str] = CASES
 ) -> tuple[list[str], list[str], list[list[str]]]:
     """Run everything; the worker that begins the n-th item dies in it. What passed, what crashed, each worker's items."""
     sched, alive = scheduler(workers)
@@ -85,7 +85,7 @@ def session(
         index = node.queue[0]
         lists.setdefault(node.name, []).append(collection[index])
         begun += 1
-        if begun - 1 == crash_at:
+        if begun - 1 in crash_at:
             alive.remove(node)
             item = sched.remove_node(node)
             assert item == collection[index]
@@ -105,22 +105,35 @@ def session(
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_crash_at_every_position_loses_that_case_alone(workers: int) -> None:
     for crash_at in range(len(CASES)):
-        passed, crashed, _ = session(workers, crash_at)
+        passed, crashed, _ = session(workers, {crash_at})
         assert len(crashed) == 1
         assert sorted(passed + crashed) == sorted(CASES)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_two_crashes_at_any_positions_lose_those_two(workers: int) -> None:
+    for first, second in combinations(range(len(CASES)), 2):
+        passed, crashed, _ = session(workers, {first, second})
+        assert len(crashed) == 2
+        assert sorted(passed + crashed) == sorted(CASES)
+
+
+def test_a_suite_in_which_everything_crashes_ends() -> None:
+    passed, crashed, _ = session(2, set(range(len(CASES))))
+    assert (passed, sorted(crashed)) == ([], sorted(CASES))
 
 
 @pytest.mark.parametrize("count", range(6))
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_few_items_for_many_workers(workers: int, count: int) -> None:
-    passed, _, lists = session(workers, None, CASES[:count])
+    passed, _, lists = session(workers, set(), CASES[:count])
     assert sorted(passed) == sorted(CASES[:count])
     assert len(lists) == min(workers, count)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_clean_first_and_models_together(workers: int) -> None:
-    _, _, lists = session(workers, None)
+    _, _, lists = session(workers, set())
     for items in lists:
         models = [item.split("::")[1] for item in items]
         assert len(models) - sum(a == b for a, b in pairwise(models)) == len(set(models))
