@@ -214,6 +214,8 @@ def _reversed_levels(decided: Decided) -> Iterable[Finding]:
         for decision in made:
             metric, bound = decision.metric, decision.bound
             higher = (entry.metrics or {}).get(aggregate(metric))
+            if metric in RECOVERY_NAMES:  # the control falls, too
+                continue
             if higher is None or (bound == "min" and not higher) or (bound == "max" and higher):
                 continue
             rule = decision.winners[0]

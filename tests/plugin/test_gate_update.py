@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pytest_lossy.cli import main
 from tests.plugin import toy
 from tests.plugin.conftest import Run, results, verdicts
+from tests.plugin.test_python_first import HEAD, SPEC
 
 WRITTEN = """# what the toy must reach
 version: 1
@@ -200,6 +202,35 @@ def test_a_file_that_cannot_be_written_is_told(suite: pytest.Pytester) -> None:
     )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["file/t.yaml is unchanged: it cannot be written (*", "*1 passed*"])
+
+
+def test_a_stopped_run_writes_no_gates(suite: pytest.Pytester) -> None:
+    before = gates(suite)
+    suite.makeconftest("import pytest\ndef pytest_runtest_logfinish():\n    pytest.exit('enough')\n")
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg", "--lossy-update")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["thresholds.yaml is unchanged: the run was stopped; run it to its end"])
+    assert gates(suite) == before
+
+
+def test_specs_of_python_tests_get_gates_too(suite: pytest.Pytester) -> None:
+    suite.makepyfile(net=toy.NETWORK.format(colors=json.dumps(toy.COLORS.tolist())), test_net=HEAD + SPEC)
+    suite.syspathinsert()
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg", "--lossy-update", "test_net.py")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "+  net:",
+            "+    clean: {miou: {min: *}}",
+            "+    jpeg:",
+            "+      50: {miou: {max_drop: *%}}",
+            "+      5: {miou: {max_drop: *%}}",
+            "thresholds.yaml: 0 gates changed, 3 added, 0 kept (margin 2%)",
+        ],
+        consecutive=True,
+    )
+    strict = suite.runpytest_inprocess("--lossy-codec=jpeg", "--lossy-strict", "test_net.py")
+    strict.assert_outcomes(passed=3)
 
 
 def test_a_link_stays_a_link_and_a_file_keeps_its_mode(suite: pytest.Pytester) -> None:
