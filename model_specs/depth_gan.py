@@ -127,7 +127,7 @@ def _places(like: Tensor, height: int, width: int) -> Tensor:
     return torch.stack([columns.expand(h, w), rows[:, None].expand(h, w)]).expand(n, 2, h, w)
 
 
-def build(widths: Sequence[int] = (16, 32, 64, 128, 160)) -> nn.Module:
+def build(widths: Sequence[int] = (16, 32, 64, 112, 144)) -> nn.Module:
     """A generator with random weights.
 
     Args:
