@@ -57,14 +57,23 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test that needs the shards leaves them for the others."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def shards(several: pytest.Pytester) -> list[Path]:
-    """The report folders of three shards."""
-    folders = []
-    for number in (1, 2, 3):
-        several.runpytest_inprocess(*COMMON, f"--lossy-shard={number}/3", f"--lossy-report=part{number}")
-        folders.append(several.path / f"part{number}")
-    return folders
+def shards(several: pytest.Pytester, kept: Path) -> list[Path]:
+    """The report folders of three shards: run once, and a copy for each test."""
+    names = [f"part{number}" for number in (1, 2, 3)]
+    for number, name in enumerate(names, 1):
+        if not (kept / name).exists():
+            several.runpytest_inprocess(*COMMON, f"--lossy-shard={number}/3", f"--lossy-report={name}")
+            shutil.copytree(several.path / name, kept / name)
+        elif not (several.path / name).exists():
+            shutil.copytree(kept / name, several.path / name)
+    return [several.path / name for name in names]
 
 
 def test_merged_shards_equal_one_run(
@@ -200,27 +209,28 @@ def test_a_resumed_run_equals_an_undisturbed_one(
     wait_for(lambda: rows.is_dir() and len(list(rows.glob("*.json"))) >= 3)
     os.killpg(process.pid, how)
     process.communicate(timeout=TIMEOUT)
-    result = suite.runpytest_subprocess(*COMMON, "--lossy-resume", *workers, timeout=TIMEOUT)
+    again = (*COMMON, "--lossy-resume", *workers)
+    result = suite.runpytest_subprocess(*again, timeout=TIMEOUT) if workers else suite.runpytest_inprocess(*again)
     result.assert_outcomes(passed=5)
     resumed = results(suite)["run"]["resumed"]
     assert 3 <= resumed < 5
     result.stdout.fnmatch_lines([f"*resuming, with the evidence of {resumed} cases of the run before*"])
-    suite.runpytest_subprocess(*COMMON, "--lossy-report=whole", timeout=TIMEOUT).assert_outcomes(passed=5)
+    suite.runpytest_inprocess(*COMMON, "--lossy-report=whole").assert_outcomes(passed=5)
     assert measured(suite.path / "lossy-report") == measured(suite.path / "whole")
     assert files(suite.path / "lossy-report") == files(suite.path / "whole")
     assert not (suite.path / "lossy-report" / ".earlier").exists()
 
 
 def test_what_has_other_inputs_is_measured_again(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite.runpytest_subprocess(*COMMON, "--lossy-report=report")
+    suite.runpytest_inprocess(*COMMON, "--lossy-report=report")
     before = files(suite.path / "report")
     net = suite.path / "model_specs" / "net.py"
     net.write_text(net.read_text(encoding="utf-8").replace("return self.conv(x)", "return self.conv(x.flip(1))"))
-    suite.runpytest_subprocess(*COMMON, "--lossy-report=report", "--lossy-resume")
-    suite.runpytest_subprocess(*COMMON, "--lossy-report=fresh")
+    suite.runpytest_inprocess(*COMMON, "--lossy-report=report", "--lossy-resume")
+    suite.runpytest_inprocess(*COMMON, "--lossy-report=fresh")
     assert files(suite.path / "report") == files(suite.path / "fresh") != before
     damaged = suite.path / "report" / "evidence" / "toy@jpeg-q5.npz"
     damaged.write_bytes(damaged.read_bytes()[:100])
     (suite.path / "report" / "evidence" / "gone@clean.npz").write_bytes(b"of a model that is gone")
-    suite.runpytest_subprocess(*COMMON, "--lossy-report=report", "--lossy-resume").assert_outcomes(passed=3, failed=1)
+    suite.runpytest_inprocess(*COMMON, "--lossy-report=report", "--lossy-resume").assert_outcomes(passed=3, failed=1)
     assert files(suite.path / "report") == files(suite.path / "fresh")
