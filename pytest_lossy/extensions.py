@@ -87,5 +87,6 @@ def call_hook(config: pytest.Config, name: str, **arguments: Any) -> str | None:
         getattr(config.hook, name)(config=config, **arguments)
     except Exception as error:  # noqa: BLE001  another's code, such as a client of a server that is down
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{name} raised {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+        first = next(iter(str(error).splitlines()), "")
+        return f"{name} raised {type(error).__name__}: {first} ({frame.filename}:{frame.lineno})"
     return None

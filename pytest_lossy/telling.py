@@ -25,7 +25,9 @@ class TellingHooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Called for every phase of every test; xdist calls a worker that died a phase of its own."""
+        """Called for every phase of every test; xdist calls a worker's death a phase of its own."""
+        if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # pytest-rerunfailures: another attempt follows
+            return
         if report.when not in ("teardown", "???") or not self._is_wanted("pytest_lossy_case_finished"):
             return
         for row_id, case in self._cases_of(report.nodeid):
@@ -44,9 +46,9 @@ class TellingHooks:
             measured = self.run.declared.of_test(node_id)
         return [(spec.row_id(case), case) for spec, case in measured]
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self) -> Generator[None, None, None]:
-        """Called after the last test; what follows ``yield`` comes after the report is written."""
+        """Called after the last test; what follows ``yield`` comes after the report is written, and before the summary."""
         yield
         hooks: Any = self.config.pluginmanager.get_plugin("lossy-hooks")
         document = hooks.document if hooks is not None else None

@@ -91,9 +91,9 @@ class OwnTestHooks:
             pytest.fail("\n\n".join(texts), pytrace=False)
         return result
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Called after the last test: rules that only the body of a test could have met."""
+        """Called after the last test, and before the summary: rules that only the body of a test could have met."""
         yield
         if not self.run.is_controller or session.config.option.collectonly:
             return

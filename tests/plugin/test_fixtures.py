@@ -10,6 +10,8 @@ import pytest
 
 import pytest_lossy.codecs.chain
 import pytest_lossy.codecs.jpeg
+import pytest_lossy.models.given
+import pytest_lossy.own_tests.evaluation
 import pytest_lossy.strategies
 import pytest_lossy.transforms  # noqa: F401
 from pytest_lossy.codecs.declared import LossyCodec, codec_choices
@@ -353,9 +355,10 @@ def test_declarations_of_codecs_and_levels() -> None:
 def test_the_examples_of_the_documentation_run(pytester: pytest.Pytester) -> None:
     text = (Path(__file__).parents[2] / "docs" / "own-tests.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     pytester.makepyfile(**{f"test_block_{number}": block for number, block in enumerate(blocks)})
     result = pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:cacheprovider", "-v", "-s", "--strict-markers")
-    result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines_random([f"*[[]{name}] PASSED*" for name in ("jpeg-q50", "jpeg-q15", "h264-crf35")])
+    result.assert_outcomes(passed=2 + 4 + 3 + 1)
+    names = ("clean", "jpeg-q50", "jpeg-q15", "webp-q20", "h264-crf35")
+    result.stdout.fnmatch_lines_random([f"*[[]{name}] PASSED*" for name in names])
     result.stdout.re_match_lines_random([r".*LossyCodec\('jpeg', q=\d+\)"])

@@ -27,6 +27,7 @@ FOLLOWED = {
     "interoperability.md": "tests/plugin/test_interoperability.py",
     "own-tests.md": "tests/plugin/test_fixtures.py",
     "own-task.md": "tests/plugin/test_walkthroughs.py",
+    "plugin-api.md": "tests/plugin/test_plugin_api.py",
     "tutorial.md": "tests/plugin/test_walkthroughs.py",
 }
 """Pages whose blocks make up whole projects, and the test that runs those."""
