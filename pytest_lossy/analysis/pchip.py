@@ -72,10 +72,12 @@ def _antiderivative(t: FloatArray, y: FloatArray, slope: FloatArray, width: Floa
     """Of each cubic in Hermite form from 0 to t, both in units of its own width."""
     left, right = y[..., :-1], y[..., 1:]
     rise_left, rise_right = slope[..., :-1] * width, slope[..., 1:] * width
+    square = t * t
+    third, half = square * t, square * square / 2  # a power of floats takes ten times as long
     area: FloatArray = (
-        left * (t**4 / 2 - t**3 + t)
-        + rise_left * (t**4 / 4 - 2 * t**3 / 3 + t**2 / 2)
-        + right * (t**3 - t**4 / 2)
-        + rise_right * (t**4 / 4 - t**3 / 3)
+        left * (half - third + t)
+        + rise_left * (half / 2 - 2 * third / 3 + square / 2)
+        + right * (third - half)
+        + rise_right * (half / 2 - third / 3)
     )
     return area
