@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -64,14 +65,33 @@ def weight_chunks(
     Yields:
         (b, n) whole numbers, B rows in all; each row sums to ``count`` over the units. How the rows are cut changes none.
     """
-    entropy = int.from_bytes(hashlib.sha256(f"{seed}/{count}".encode()).digest()[:8], "big")
-    generator = np.random.Generator(np.random.PCG64(entropy))
-    shares = np.full(count, 1 / count)
     step = max(1, _CHUNK_VALUES // max(1, len(units)))
+    if replicates <= step:  # one chunk: all cases of a data set share it
+        yield _single_chunk(units.tobytes(), count, replicates, seed)
+        return
+    generator = _generator(seed, count)
     for start in range(0, replicates, step):
-        drawn = generator.multinomial(count, shares, size=min(step, replicates - start))
-        # In rows: a view in columns would make float sums depend on how many replicates are reduced at once.
-        yield drawn.take(units, axis=1).astype(np.int64, copy=False)
+        yield _drawn(generator, units, count, min(step, replicates - start))
+
+
+@lru_cache(maxsize=1)
+def _single_chunk(units: bytes, count: int, replicates: int, seed: int) -> npt.NDArray[np.int64]:
+    weights = _drawn(_generator(seed, count), np.frombuffer(units, np.intp), count, replicates)
+    weights.flags.writeable = False
+    return weights
+
+
+def _generator(seed: int, count: int) -> np.random.Generator:
+    entropy = int.from_bytes(hashlib.sha256(f"{seed}/{count}".encode()).digest()[:8], "big")
+    return np.random.Generator(np.random.PCG64(entropy))
+
+
+def _drawn(
+    generator: np.random.Generator, units: npt.NDArray[np.intp], count: int, replicates: int
+) -> npt.NDArray[np.int64]:
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=replicates)
+    # In rows: a view in columns would make float sums depend on how many replicates are reduced at once.
+    return drawn.take(units, axis=1).astype(np.int64, copy=False)
 
 
 def resample_weights(units: npt.NDArray[np.intp], count: int, replicates: int, seed: int) -> npt.NDArray[np.int64]:

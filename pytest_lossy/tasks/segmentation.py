@@ -58,6 +58,8 @@ class SegmentationTask:
             return f"a label map must be an integer array, got {kind}"
         if prediction.shape != np.shape(target):
             return f"a label map must be {np.shape(target)} like its target, got {prediction.shape}"
+        if prediction.dtype.kind == "u" and prediction.max(initial=0) < len(self.classes):
+            return None  # nearly always, and in a tenth of the time
         wrong = prediction[(prediction != IGNORED) & ((prediction < 0) | (prediction >= len(self.classes)))]
         if wrong.size:
             return (
