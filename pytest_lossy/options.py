@@ -165,6 +165,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="GPUs that a worker asks for, at most 1, such as 0.5 (default: 1 where the device is a GPU)",
     )
     group.addoption(
+        "--lossy-ray-env",
+        action="append",
+        metavar="NAME[,NAME]",
+        help="environment variables that workers get from here, such as DATA_ROOT; repeatable",
+    )
+    group.addoption(
         "--lossy-ray-exclude",
         action="append",
         metavar="GLOB",
@@ -195,6 +201,7 @@ def add_options(parser: pytest.Parser) -> None:
         ("ray_workers", "default of --lossy-ray-workers"),
         ("ray_cpus", "default of --lossy-ray-cpus"),
         ("ray_gpus", "default of --lossy-ray-gpus"),
+        ("ray_env", "default of --lossy-ray-env, separated by blanks"),
         ("ray_exclude", "default of --lossy-ray-exclude, separated by blanks"),
         ("baselines", f"where --lossy-save keeps baselines (default: {DEFAULT_BASELINES})"),
     ):

@@ -294,8 +294,10 @@ class Pool:
     def _worked(self, hand: _Hand, piece: Piece, answer: Answer, reference: Any) -> None:
         case = piece.owner
         if answer.trouble is not None and answer.trouble.loading:
-            if case.stored:
+            if case.stored and case.pictures:
                 self._ledger.without_pictures(piece)
+            elif case.stored:
+                self._ledger.reduced(piece, None)
             else:
                 self._ledger.again(piece)
             self._refused(hand, case.model, answer.trouble)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import uuid
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["RayCluster"]
 _PACKAGE = Path(__file__).parents[1]
 _STOP_SECONDS = 5.0
 _FETCH_SECONDS = 120.0
+_KNOCK_SECONDS = 10.0
 
 
 class RayCluster:
@@ -47,7 +49,7 @@ class RayCluster:
         self._settings = settings
         self._connected = not ray.is_initialized()  # else a conftest.py did, and this package must be installed there
         if self._connected:
-            _connect(ray, settings.address)
+            _connect(ray, settings)
         nodes = self._nodes()
         gpus = settings.gpus
         if gpus is None:
@@ -196,35 +198,45 @@ class RayCluster:
         return [{**node["Resources"], "id": node["NodeID"]} for node in self._ray.nodes() if node["Alive"]]
 
 
-def _connect(ray: Any, address: str | None) -> None:
-    local = address is None and not os.environ.get("RAY_ADDRESS")
-    options: dict[str, Any] = {"include_dashboard": False} if local else {}
+def _connect(ray: Any, settings: RaySettings) -> None:
+    address = settings.address or os.environ.get("RAY_ADDRESS") or "local"
+    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
+        _knock(address)  # Ray itself goes on trying for a minute
         ray.init(
-            address="local" if local else address or os.environ["RAY_ADDRESS"],
+            address=address,
             namespace=f"pytest-lossy-{uuid.uuid4().hex[:12]}",
             log_to_driver=False,
             logging_level="ERROR",
-            runtime_env=_runtime_environment(),
+            runtime_env=_runtime_environment(settings.environment),
             **options,
         )
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ConfigurationError(
-            f"--lossy-ray-address={address or os.environ.get('RAY_ADDRESS', 'local')}: no Ray cluster answers "
-            f"({_first_line(error)}); start one with 'ray start --head', or correct the address"
+            f"--lossy-ray-address={address}: no Ray cluster answers ({_first_line(error)}); start one with 'ray start "
+            "--head', or correct the address"
         ) from None
 
 
-def _runtime_environment() -> dict[str, Any]:
+def _knock(address: str) -> None:
+    """Whether anything listens at ``host:port``; other forms of addresses are Ray's to understand.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
+
+
+def _runtime_environment(names: Sequence[str]) -> dict[str, Any]:
     """The package itself travels with the run, so that every machine has the driver's version of it."""
-    cache = os.environ.get(CACHE_VARIABLE)
     variables = {**dict.fromkeys(THREAD_VARIABLES, "1"), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    return {
-        "py_modules": [str(_PACKAGE)],
-        "excludes": ["**/__pycache__"],
-        "env_vars": variables | ({CACHE_VARIABLE: cache} if cache else {}),
-    }
+    sent = {name: os.environ[name] for name in (CACHE_VARIABLE, *names) if name in os.environ}
+    return {"py_modules": [str(_PACKAGE)], "excludes": ["**/__pycache__"], "env_vars": variables | sent}
 
 
 def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # Where an actor's constructor raised, Ray begins with itself and ends with what was raised.
+    return lines[-1] if "creation task" in lines[0] else lines[0]

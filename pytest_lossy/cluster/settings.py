@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ class RaySettings:
     """None for one where the device is a GPU."""
     exclude: tuple[str, ...] = ()
     """What is not shipped, as patterns on paths relative to the root directory."""
+    environment: tuple[str, ...] = ()
+    """Names of environment variables that workers have as the driver has them."""
 
 
 def engine_problem(config: pytest.Config) -> str | None:
@@ -59,7 +62,7 @@ def read_ray_settings(
     if engine != "ray":
         problems += [
             f"--lossy-ray-{name}: belongs to --lossy-engine=ray; add that, or leave this out"
-            for name in ("address", "workers", "cpus", "gpus", "exclude")
+            for name in ("address", "workers", "cpus", "gpus", "exclude", "env")
             if flag(f"lossy_ray_{name}") is not None
         ]
         return None
@@ -78,14 +81,24 @@ def read_ray_settings(
         problems.append(f"{raw('ray_gpus')[1]}: {gpus:g} beside --lossy-device=cpu; write 0, or --lossy-device=cuda")
     cpus = _number(raw("ray_cpus"), 0.0, problems)
     workers = _number(raw("ray_workers"), 1.0, problems, whole=True)
-    patterns = flag("lossy_ray_exclude") or [raw("ray_exclude")[0]]
+    names = _several(raw, flag, "ray_env")
+    problems += [
+        f"--lossy-ray-env: {name} is not set here; set it, or leave it out" for name in names if name not in os.environ
+    ]
     return RaySettings(
         address=raw("ray_address")[0] or None,
         workers=int(workers) if workers is not None else None,
         cpus=1.0 if cpus is None else cpus,
         gpus=gpus,
-        exclude=tuple(pattern for text in patterns for pattern in text.replace(",", " ").split()),
+        exclude=_several(raw, flag, "ray_exclude"),
+        environment=names,
     )
+
+
+def _several(raw: Callable[[str], tuple[str, str]], flag: Callable[[str], Any], name: str) -> tuple[str, ...]:
+    """Values of a repeatable flag, or of its ini twin, separated by commas or blanks."""
+    texts = flag(f"lossy_{name}") or [raw(name)[0]]
+    return tuple(value for text in texts for value in text.replace(",", " ").split())
 
 
 def _number(found: tuple[str, str], minimum: float, problems: list[str], *, whole: bool = False) -> float | None:
