@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pytest_lossy.data.base import Dataset, Sample, SourceInfo, UInt8Array
+from pytest_lossy.data.maite import MaiteDataset, is_maite_dataset
 from pytest_lossy.errors import DataError
 
 __all__ = ["GivenDataset", "adapt_dataset", "media_kind"]
@@ -27,16 +28,18 @@ def adapt_dataset(given: Any, name: str, classes: Sequence[str] | None = None) -
     """Make a data set of what a test hands over.
 
     Args:
-        given: a :class:`~pytest_lossy.data.base.Dataset`, or a sequence (``len`` and ``[index]``) of
-            :class:`~pytest_lossy.data.base.Sample`, of pairs (image, target), or of images alone, which only label-free
-            mode can use. Images are uint8 arrays (H, W, 3), clips (T, H, W, 3), PIL images, or uint8 tensors (3, H, W) or
-            (T, 3, H, W).
+        given: a :class:`~pytest_lossy.data.base.Dataset`, a data set of MAITE's protocols, or a sequence (``len`` and
+            ``[index]``) of :class:`~pytest_lossy.data.base.Sample`, of pairs (image, target), or of images alone, which only
+            label-free mode can use. Images are uint8 arrays (H, W, 3), clips (T, H, W, 3), PIL images, or uint8 tensors
+            (3, H, W) or (T, 3, H, W).
         name: what results call it.
         classes: names in label order; default: ``given.classes``, else numbers up to the largest label.
 
     Raises:
         DataError: it is none of these, is empty, or two samples have one id.
     """
+    if is_maite_dataset(given):
+        given = MaiteDataset(given, name)
     if isinstance(given, Dataset):
         if classes is not None:
             raise DataError(f"{type(given).__name__} names its classes itself; leave classes=... out")

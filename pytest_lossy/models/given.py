@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from pytest_lossy.data.base import Context, UInt8Array
+from pytest_lossy.data.maite_values import metadata_of
 from pytest_lossy.errors import ModelError
 from pytest_lossy.models.base import Model, Prediction
 from pytest_lossy.models.callable_model import CallableModel
 from pytest_lossy.models.declaration import InputSection, OutputSection
-from pytest_lossy.models.network import Decode, NetworkModel
+from pytest_lossy.models.network import Decode, Network, NetworkModel
 from pytest_lossy.models.outputs import output_decoder
 from pytest_lossy.models.preprocessing import Expects, Prepare, declared_input
 from pytest_lossy.models.torch_network import BUILD_SEED
@@ -37,8 +38,9 @@ def adapt_model(
     """Make a model of what a test hands over; closing it leaves the object as it was.
 
     Args:
-        given: a ``torch.nn.Module``; an object with the members of :class:`~pytest_lossy.models.base.Model`; or a function
-            ``(media, context) -> predictions`` or ``(media) -> predictions``, or an object with such a ``predict``.
+        given: a ``torch.nn.Module``; a model of MAITE's protocols; an object with the members of
+            :class:`~pytest_lossy.models.base.Model`; or a function ``(media, context) -> predictions`` or ``(media) ->
+            predictions``, or an object with such a ``predict``.
         task: what a module's output means.
         device: ``cpu``, ``cuda`` or ``cuda:N``; a module whose parameters lie on several devices stays where it is.
         source: for messages.
@@ -48,21 +50,26 @@ def adapt_model(
     Raises:
         ModelError: it is nothing of these, or ``input`` and ``output`` do not fit it.
     """
+    network: Network | None = None
     if isinstance(given, torch.nn.Module):
-        network = _BorrowedModule(given, device)
-        section = output if isinstance(output, OutputSection) else None
-        prepare = declared_input(input, network.expects, network.device) if isinstance(input, InputSection) else input
+        network = borrowed = _BorrowedModule(given, device)
+        device = borrowed.device
+    elif metadata_of(given) is not None and callable(given):
+        from pytest_lossy.models.maite_network import MaiteNetwork
+
+        network = MaiteNetwork(lambda: given, {}, task, source=source)
+    if network is not None:
+        prepare = declared_input(input, network.expects, device) if isinstance(input, InputSection) else input
         if not isinstance(output, OutputSection):
-            decode = output
-        else:
-            try:
-                decode = output_decoder(task, output, network.expects.scores_layout)
-            except ModelError:
-                raise ModelError(
-                    f"what a module returns for task '{task}' is not known; give {source} output=function, called with the "
-                    "raw output and the source sizes"
-                ) from None
-        return NetworkModel(network, prepare, decode, section.select if section else None)
+            return NetworkModel(network, prepare, output, None)
+        try:
+            decode = output_decoder(task, output, network.expects.scores_layout)
+        except ModelError:
+            raise ModelError(
+                f"what a module returns for task '{task}' is not known; give {source} output=function, called with the "
+                "raw output and the source sizes"
+            ) from None
+        return NetworkModel(network, prepare, decode, output.select)
     if input != InputSection() or output != OutputSection():
         raise ModelError(
             f"{source}: 'input' and 'output' belong to a torch.nn.Module; a {type(given).__name__} prepares its input and "

@@ -41,5 +41,6 @@ def place_of(item: pytest.Item) -> Place:
 def default_name(node_id: str) -> str:
     """A model's name from a test's node id, which no other test has: path, classes, function and parameters."""
     path, _, rest = node_id.partition("::")
-    dotted = f"{path.removesuffix('.py')}.{rest}".replace("::", ".").replace("/", ".").replace("\\", ".")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", dotted).strip("-")
+    function, _, parameters = rest.partition("[")
+    dotted = f"{path.removesuffix('.py').replace('/', '.')}.{function.replace('::', '.')}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{dotted}-{parameters}").strip("-")
