@@ -30,12 +30,12 @@ class Evaluated:
     Args:
         document: rows, models, codecs and curves of the run.
         store: where the replicates are.
-        kept_bytes: of replicates, at most.
+        kept_bytes: of replicates, at most, but for the last; None for half a gigabyte.
     """
 
-    def __init__(self, document: ResultsDocument, store: RunStore, kept_bytes: int = _KEPT_BYTES) -> None:
+    def __init__(self, document: ResultsDocument, store: RunStore, kept_bytes: int | None = None) -> None:
         self.document = document
-        self._store, self._room = store, kept_bytes
+        self._store, self._room = store, _KEPT_BYTES if kept_bytes is None else kept_bytes
         self._loaded: OrderedDict[str, StoredReplicates | None] = OrderedDict()
 
     @cached_property
