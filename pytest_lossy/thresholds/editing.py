@@ -6,32 +6,22 @@ nothing but the new text is ever written.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-from pytest_lossy.cases import CLEAN, format_level
 from pytest_lossy.specs.yaml_source import Location
+from pytest_lossy.thresholds.rendering import Bounds, Key, Tree, block_lines, flow_text, in_block, key_text
 
 __all__ = ["Addition", "GatesText"]
-
-Key = str | float
-"""A name, or the number of a level."""
 
 Node = Any
 """One of ruamel's, whose base class does not declare the styles that all of them have."""
 
-Tree = dict[Key, "Tree | str | _Bounds"]
-"""What is to be added below a mapping."""
-
 _MERGE = "tag:yaml.org,2002:merge"
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 _STEP = 2
 
 
@@ -47,14 +37,6 @@ class Addition:
     text: str
     reference: str
     """What the gate applies to."""
-
-
-@dataclass
-class _Bounds:
-    """Bounds of one metric, for one reference."""
-
-    reference: str
-    limits: Tree = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +124,7 @@ class GatesText:
                     branch.setdefault("reference", addition.reference)
                 branch[addition.bound] = addition.text
             else:
-                bounds = branch.setdefault(addition.metric, _Bounds(addition.reference))
+                bounds = branch.setdefault(addition.metric, Bounds(addition.reference))
                 bounds.limits[addition.bound] = addition.text  # type: ignore[union-attr]
         self._insert((), tree, None)
 
@@ -162,14 +144,14 @@ class GatesText:
             found = _find(place.children, key)
             if found is None:
                 new[key] = below
-            elif isinstance(below, _Bounds):
+            elif isinstance(below, Bounds):
                 self._insert_bounds(place.children[found], below)
             elif isinstance(below, dict):
                 self._insert(place.children[found], below, self._column(place.node, found, place.children))
         if new:
             self._append_pairs(place.node, new, len(here) + 1, own_column)
 
-    def _insert_bounds(self, here: Location, bounds: _Bounds) -> None:
+    def _insert_bounds(self, here: Location, bounds: Bounds) -> None:
         """Add bounds to a metric: to those for the same reference, or as a further entry of a list."""
         place = self._places[here]
         entries = [here] if isinstance(place.node, MappingNode) else list(place.children.values())
@@ -177,7 +159,7 @@ class GatesText:
             if self._reference_of(entry) == bounds.reference:
                 self._append_pairs(self._places[entry].node, bounds.limits, len(entry) + 1, None)
                 return
-        text = self._flow_bounds(bounds)
+        text = flow_text(bounds, self.reference)
         if isinstance(place.node, SequenceNode):
             self._append_item(place.node, text)
         elif place.node.flow_style:
@@ -205,14 +187,18 @@ class GatesText:
     def _append_pairs(self, node: Node, new: Tree, depth: int, own_column: int | None) -> None:
         if not node.flow_style:
             column = node.value[0][0].start_mark.column
-            self._add_lines(self._end(node), self._block(new, column, depth))
-        elif not node.value and own_column is not None and _is_block(depth - 1, None):
+            self._add_lines(self._end(node), block_lines(new, column, depth, self._step, self.reference))
+        elif not node.value and own_column is not None and in_block(depth - 1, None):
             # `models: {}` in a block grows downwards.
             start = len(self.text[: node.start_mark.index].rstrip(" "))
             self._edits.append((start, node.end_mark.index, ""))
-            self._add_lines(node.end_mark.index, self._block(new, own_column + self._step, depth))
+            self._add_lines(
+                node.end_mark.index, block_lines(new, own_column + self._step, depth, self._step, self.reference)
+            )
         else:
-            self._append_flow(node, ", ".join(f"{_key(key)}: {self._flow(below)}" for key, below in new.items()))
+            self._append_flow(
+                node, ", ".join(f"{key_text(key)}: {flow_text(below, self.reference)}" for key, below in new.items())
+            )
 
     def _append_item(self, node: Node, text: str) -> None:
         if node.flow_style:
@@ -250,32 +236,6 @@ class GatesText:
         """From ``start`` to the end of its line."""
         end = self.text.find("\n", start)
         return self.text[start : end if end >= 0 else len(self.text)]
-
-    def _block(self, tree: Tree, column: int, depth: int) -> list[str]:
-        """Lines of new keys, whose location has ``depth`` parts, each with what is below it."""
-        lines = []
-        for key, below in tree.items():
-            if isinstance(below, dict) and _is_block(depth, key):
-                lines.append(f"{' ' * column}{_key(key)}:")
-                lines += self._block(below, column + self._step, depth + 1)
-            else:
-                lines.append(f"{' ' * column}{_key(key)}: {self._flow(below)}")
-        return lines
-
-    def _flow(self, below: Tree | str | _Bounds) -> str:
-        if isinstance(below, str):
-            return below
-        if isinstance(below, _Bounds):
-            return self._flow_bounds(below)
-        return "{" + ", ".join(f"{_key(key)}: {self._flow(value)}" for key, value in below.items()) + "}"
-
-    def _flow_bounds(self, bounds: _Bounds) -> str:
-        parts = [] if bounds.reference == self.reference else [f"reference: {bounds.reference}"]
-        return (
-            "{"
-            + ", ".join([*parts, *(f"{bound}: {self._flow(limit)}" for bound, limit in bounds.limits.items())])
-            + "}"
-        )
 
     def _end(self, node: Node) -> int:
         """Where the text of a node ends; the parser counts comments and blank lines after a block as part of it."""
@@ -323,11 +283,6 @@ def _is_level(written: Any, level: float) -> bool:
         return False
 
 
-def _is_block(depth: int, key: Key | None) -> bool:
-    """``models``, models and codec labels have a line for each of what is below them; clean and levels have one in all."""
-    return depth <= 2 or (depth == 3 and key != CLEAN)
-
-
 def _comma(rest: str) -> int | None:
     """Where a comma stands between the last entry of a flow collection and its bracket, outside of comments."""
     position = 0
@@ -338,11 +293,3 @@ def _comma(rest: str) -> int | None:
             position = max(rest.find("\n", position), position)
         position += 1
     return None
-
-
-def _key(key: Key) -> str:
-    """A key as YAML reads it back."""
-    if not isinstance(key, str):
-        text = format_level(key)
-        return text if float(text) == key else repr(key)
-    return key if _PLAIN.fullmatch(key) and key.lower() not in _WORDS else json.dumps(key, ensure_ascii=False)
