@@ -153,6 +153,14 @@ def test_knees_are_gated_by_their_mild_end() -> None:
     )
 
 
+def test_mixes_are_gated_like_cases() -> None:
+    text = "version: 1\nmix: {fleet: {jpeg: {50: 0.5, 15: 0.5}}}\nmodels:\n  net*: {mix: {fleet: {miou: {max_drop: 1%}}}}\n"
+    mix = Case("net", "segmentation", "mix", mix="fleet")
+    every = [*EVERYTHING, *(IndexedCase(replace(mix, model=name), "miou", METRICS) for name in MODELS)]
+    found = update_gates(parse(text), text, every, {mix: measured(0.5)}, lambda new: parse(new).thresholds, margin=0.02)
+    assert found.text == text + "  net:\n    mix:\n      fleet: {miou: {max_drop: 11.8%}}\n"
+
+
 def test_what_cannot_be_written_is_named() -> None:
     text = "version: 1\nmodels:\n  net:\n    jpeg: {15: {miou: {min: 0.9}, fw_iou: {min: 0.9}}}\n"
     no_interval = MeasuredCase({"miou": MetricValue(value=0.5), "fw_iou": measured(0.5).metrics["fw_iou"]})
