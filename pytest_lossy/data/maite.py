@@ -59,7 +59,7 @@ class MaiteDataset:
         self._groups = tuple(str(fact["group"]) if "group" in fact else None for fact in facts)
         twice = [name for name, count in Counter(self._ids).items() if count > 1]
         if twice:
-            raise DataError(f"'{origin}': {len(twice)} ids occur twice, the first is '{twice[0]}'; make them unique")
+            raise DataError(f"'{origin}': id '{twice[0]}' occurs twice ({len(twice)} such ids); make them unique")
 
     def _facts(self) -> list[Mapping[str, Any]]:
         """The metadata of every sample, where they can be had without its image."""

@@ -65,7 +65,7 @@ class TorchNetwork:
     def __call__(self, inputs: Any) -> Any:
         """Run one batch without gradients."""
         with torch.inference_mode():
-            return self._module(inputs)
+            return self._module(_on_device(inputs, self._device))
 
     @property
     def module(self) -> torch.nn.Module:
@@ -86,6 +86,15 @@ class TorchNetwork:
             "device": self._device,
             "weights_sha256": self._sha256,
         }
+
+
+def _on_device(inputs: Any, device: str) -> Any:
+    """Inputs where the module is: a user's ``input.function`` does not know the device."""
+    if isinstance(inputs, torch.Tensor):
+        return inputs.to(device)
+    if isinstance(inputs, list):
+        return [_on_device(item, device) for item in inputs]
+    return inputs
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:
