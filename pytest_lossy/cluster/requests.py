@@ -91,7 +91,7 @@ def _recovery(
         return []
     if spec.spec.task not in TASKS.builtin:
         return []  # its metrics are known once it is loaded; the case will ask then
-    metrics = task_metrics(spec.spec.task, clips=spec.media == "clips")
+    metrics = task_metrics(spec.spec.task, extra=spec.spec.metrics, clips=spec.media == "clips")
     known = {metric.name: metric.higher_is_better for metric in metrics}
     try:
         gates = thresholds.gates_for(case, task_primary(case.task), {**known, **directions})
