@@ -269,7 +269,7 @@ measurements = st.builds(
 
 
 @given(text=files(), data=st.data(), margin=st.sampled_from([0.0, 0.02, 0.1]), new_only=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_file_and_any_run(text: str, data: st.DataObject, margin: float, new_only: bool) -> None:
     try:
         before = parse(text).thresholds
