@@ -112,6 +112,10 @@ class NrtkCodec:
         self.levels = options.levels
         self._built = threading.local()
 
+    def __reduce__(self) -> tuple[type[NrtkCodec], tuple[NrtkOptions]]:
+        # To the workers of a data loader goes what it is built from: perturbers stay in their thread.
+        return NrtkCodec, (self.options,)
+
     def encode(self, media: UInt8Array, level: float, *, fps: float | None = None) -> Encoded:
         """Perturb one picture, (H, W, 3), uint8, RGB.
 

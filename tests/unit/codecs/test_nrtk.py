@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def test_a_perturber_of_the_package_is_a_codec(picture: UInt8Array) -> None:
         found = round_trip(blur, picture, size)
         assert np.array_equal(found.media, cv2.GaussianBlur(picture, ksize=(size, size), sigmaX=0))
         assert found.payload_bits == 8 * picture.size
+    again = pickle.loads(pickle.dumps(blur))
+    assert np.array_equal(round_trip(again, picture, 7).media, found.media)
     clip = np.stack([picture, picture[::-1]])
     assert np.array_equal(round_trip(blur, clip, 7).media[0], round_trip(blur, picture, 7).media)
     with pytest.raises(CodecError, match=r"ksize 6: ValueError.*Must be >= 1 and odd"):
