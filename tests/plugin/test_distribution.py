@@ -30,14 +30,23 @@ def loads(pytester: pytest.Pytester) -> int:
     return sum(int(path.read_text()) for path in (pytester.path / "log").glob("build-*"))
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_a_model_is_loaded_once_per_worker_that_needs_it(several: pytest.Pytester, workers: int) -> None:
-    several.runpytest_subprocess(*COMMON, f"-n{workers}").assert_outcomes(passed=16)
-    assert 4 <= loads(several) <= 4 + 2 * (workers - 1), "only the last models are split, for workers that would idle"
-    rows = results(several)["cases"]
-    assert len({row["worker"] for row in rows}) == workers
-    if workers == 1:
-        assert loads(several) == 4
+def test_a_model_is_loaded_once_per_worker_that_needs_it(several: pytest.Pytester) -> None:
+    several.runpytest_subprocess(*COMMON, "-n4").assert_outcomes(passed=16)
+    assert 4 <= loads(several) <= 10, "only the last models are split, for workers that would idle"
+    assert len({row["worker"] for row in results(several)["cases"]}) == 4
+
+
+def test_one_worker_loads_each_model_once_and_the_costliest_of_an_earlier_run_first(several: pytest.Pytester) -> None:
+    several.runpytest_subprocess(*COMMON, "-n1").assert_outcomes(passed=16)
+    assert loads(several) == 4
+    document = results(several)
+    assert {row["worker"] for row in document["cases"]} == {"gw0"}
+    for row in document["cases"]:
+        row["seconds"] = 50.0 if row["model"] == "c" else 0.1
+    (several.path / "lossy-report" / "results.json").write_text(json.dumps(document))
+    result = several.runpytest_subprocess(*COMMON, "-n1", "-v", "-k", "clean")
+    models = [line.split("::")[1] for line in result.outlines if "::" in line and "PASSED" in line]
+    assert models == ["c", "a", "b", "d"]
 
 
 TESTS = """
@@ -86,9 +95,9 @@ def test_maxfail_stops_and_says_what_did_not_run(several: pytest.Pytester) -> No
 
 def test_last_failed_runs_them_alone(suite: pytest.Pytester) -> None:
     toy.write_thresholds(suite.path, "toy: {jpeg: {5: {miou: {min: 0.999}}}}")
-    arguments = ("--lossy-codec=jpeg", "-p", "no:randomly", "-n2")
-    suite.runpytest_subprocess(*arguments).assert_outcomes(passed=3, failed=1)
-    suite.runpytest_subprocess(*arguments, "--lf").assert_outcomes(failed=1)
+    arguments = ("--lossy-codec=jpeg", "-p", "no:randomly")
+    suite.runpytest_inprocess(*arguments).assert_outcomes(passed=3, failed=1)
+    suite.runpytest_subprocess(*arguments, "-n2", "--lf").assert_outcomes(failed=1)
     assert [row["verdict"] for row in results(suite)["cases"] if row["role"] == "case"] == ["failed"]
 
 
@@ -167,14 +176,3 @@ def test_auto_is_gpus_or_physical_cores(
     suite.makeconftest("def pytest_xdist_setupnodes(specs):\n    print('WORKERS', len(specs))\n")
     result = suite.runpytest_subprocess(*COMMON, "-n", "auto", "-s", "-k", "nothing", f"--lossy-device={device}")
     result.stdout.fnmatch_lines([f"*WORKERS {physical_cores() if expected is None else expected}"])
-
-
-def test_costly_models_of_an_earlier_run_begin_first(several: pytest.Pytester) -> None:
-    several.runpytest_subprocess(*COMMON, "-n1").assert_outcomes(passed=16)
-    document = results(several)
-    for row in document["cases"]:
-        row["seconds"] = 50.0 if row["model"] == "c" else 0.1
-    (several.path / "lossy-report" / "results.json").write_text(json.dumps(document))
-    result = several.runpytest_subprocess(*COMMON, "-n1", "-v")
-    models = [line.split("::")[1] for line in result.outlines if "::" in line and "PASSED" in line]
-    assert models[:4] == ["c"] * 4
