@@ -28,7 +28,9 @@ def test_nothing_heavy_is_imported(suite: pytest.Pytester) -> None:
     suite.makepyfile("def test_one(): pass")
     probe = suite.makepyfile(probe=PROBE)
     result = suite.run(sys.executable, str(probe), "test_nothing_heavy_is_imported.py")
-    result.stdout.fnmatch_lines(["HEAVY []", "OURS ['pytest_lossy', 'pytest_lossy.options', 'pytest_lossy.plugin']"])
+    result.stdout.fnmatch_lines(
+        ["HEAVY []", "OURS ['pytest_lossy', 'pytest_lossy.hookspecs', 'pytest_lossy.options', 'pytest_lossy.plugin']"]
+    )
 
 
 def test_ini_values_do_not_activate(suite: pytest.Pytester) -> None:
