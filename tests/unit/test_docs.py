@@ -164,7 +164,7 @@ def test_commands_exist(request: pytest.FixtureRequest, command: str) -> None:
             f'title="{arguments[0]}"' in page.read_text(encoding="utf-8") for page in PAGES
         )
     else:
-        assert program in {"cd", "echo", "cat", "pip", "test", "true"} or command.startswith('"$GITHUB')
+        assert program in {"cd", "echo", "cat", "pip", "ray", "test", "true"} or command.startswith('"$GITHUB')
 
 
 def test_ini_values_exist(request: pytest.FixtureRequest) -> None:
