@@ -278,11 +278,12 @@ def _next_text(survey: Survey, choices: Choices, places: Places, files: list[Pla
     if choices.runs:
         steps.append(("pytest-lossy doctor", f"whether {choices.name} loads and predicts"))
         steps.append(("pytest --lossy-codec=jpeg --lossy-samples=20", "a smoke run of everything"))
+        steps.append(("pytest --lossy-codec=jpeg --lossy-update", "all samples; gates from what is measured"))
     if not choices.sample and not choices.runs:
         steps.append(("pytest-lossy doctor", "whether every model loads and predicts"))
     width = max(len(command) for command, _ in steps)
     written = sum(file.is_written for file in files)
-    lines = ["", f"Wrote {written} files. Next:" if written else "Next:"]
+    lines = ["", f"Wrote {written} file{'s' if written > 1 else ''}. Next:" if written else "Next:"]
     lines += [f"  {command:{width}}  # {why}" for command, why in steps]
     if choices.own and not choices.runs:
         lines.append(f"To test your own model, complete {missing_parts(choices, places)}; until then it is skipped.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -168,7 +169,12 @@ def scalar(value: Any) -> str:
 
 
 def _flow(value: Any) -> str:
-    return f"[{', '.join(map(scalar, value))}]" if isinstance(value, list) else scalar(value)
+    """A value inside ``data.kwargs``; long lists are folded."""
+    if not isinstance(value, list):
+        return scalar(value)
+    text = f"[{', '.join(map(scalar, value))}]"
+    lines = textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False) if len(text) > 100 else [text]
+    return "\n      ".join(lines)
 
 
 @cache

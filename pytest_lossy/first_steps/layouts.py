@@ -181,10 +181,16 @@ def _label_images(tree: Tree, folder: Folder) -> Iterator[FoundData]:
         stems = {PurePosixPath(name).stem for name in images.with_suffix(*IMAGE_SUFFIXES)}
         for name in ("labels", "masks", "annotations", "gt", "annots"):
             labels = tree.get(folder.path / name / images.path.relative_to(above))
-            if labels and stems & {PurePosixPath(name).stem for name in labels.with_suffix(".png")}:
-                paths = {"images": images.path, "labels": labels.path}
-                kwargs = {"classes": ["background", "object"]}
-                yield FoundData("segmentation", "folder-segmentation", paths, kwargs, f"label images {labels.path}")
+            labelled = stems & {PurePosixPath(name).stem for name in labels.with_suffix(".png")} if labels else set()
+            if labels and labelled:
+                kwargs: dict[str, Any] = {"classes": ["background", "object"]}
+                title = f"label images {labels.path}"
+                if len(labelled) < len(stems):
+                    kwargs["missing_labels"] = "skip"
+                    title += f", {len(stems) - len(labelled)} of {len(stems)} images without"
+                yield FoundData(
+                    "segmentation", "folder-segmentation", {"images": images.path, "labels": labels.path}, kwargs, title
+                )
                 break
 
 

@@ -26,15 +26,19 @@ from tests.packaging.environments import closure, link_distributions, make_envir
 
 LINKED = ("torch", "torchvision")
 TOOLS = (
-    "jsonschema",
-    "pycocotools",
-    "onnx",
-    "onnxruntime",
-    "torchmetrics",
+    "bjontegaard",
     "h5py",
     "imagecodecs",
+    "jsonschema",
+    "kneed",
+    "onnx",
+    "onnxruntime",
+    "opencv-python-headless",
+    "pycocotools",
     "pytest-rerunfailures",
+    "torchmetrics",
 )
+"""What tests compare with, at the versions that are here."""
 TESTS = (
     "tests/unit/analysis/test_analysis_bootstrap.py",
     "tests/unit/analysis/test_proportions.py",

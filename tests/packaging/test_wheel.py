@@ -104,6 +104,16 @@ def test_the_wheel_holds_the_package_the_sample_and_nothing_else(builds, wheel):
     assert wheel.stat().st_size < 5e6
 
 
+def test_an_editable_install_takes_the_sample_from_the_checkout(builds, tmp_path):
+    """A copy in site-packages would grow old there."""
+    pytest.importorskip("editables", reason="the backend of editable installs is not installed")
+    (editable,) = build(builds[2], tmp_path, "wheel:editable")
+    with zipfile.ZipFile(editable) as archive:
+        names = archive.namelist()
+    assert not [name for name in names if name.startswith("pytest_lossy/")]
+    assert any(name.endswith(".pth") for name in names)
+
+
 def test_every_dependency_has_a_lower_bound_that_can_be_tested():
     versions = lowest_versions()
     assert {"pytest", "numpy", "av"} < set(versions)

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_lossy.errors import ConfigurationError
@@ -102,6 +102,7 @@ NAMES = st.text("abcxyz", min_size=1, max_size=4)
 ENTRIES = st.dictionaries(NAMES, st.integers() | st.text(max_size=8).filter(str.isprintable), max_size=3)
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, ENTRIES, max_size=3), ENTRIES, st.booleans())
 def test_any_toml_keeps_its_values(tables, options, first):
     def table(header, entries):

@@ -113,6 +113,25 @@ def test_the_own_network_of_a_repository_runs(tmp_path):
     runtime.close()
 
 
+def test_images_without_labels_are_left_out_and_counted(tmp_path):
+    made.label_images(tmp_path)
+    made.picture(tmp_path, "plants/images/val/b.jpg")
+    text = run(tmp_path)
+    assert "plants/masks/val, 1 of 2 images without" in text
+    spec = specs_of(tmp_path)["my-model"].spec
+    assert spec.data.kwargs["missing_labels"] == "skip"
+    assert spec.data.kwargs["classes"] == ["background", "class-1", "class-2", "class-3"]
+
+
+def test_many_class_names_are_folded(tmp_path):
+    made.picture(tmp_path, "x/images/a.jpg")
+    made.write(tmp_path, "x/labels/a.txt", "79 0.5 0.5 0.1 0.1\n")
+    run(tmp_path)
+    path = tmp_path / "model_specs" / "my-model.yaml"
+    assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 125
+    assert specs_of(tmp_path)["my-model"].spec.data.kwargs["classes"] == [f"class-{n}" for n in range(80)]
+
+
 def test_everything_that_is_there_is_kept_unless_forced(tmp_path):
     made.write(tmp_path, "thresholds.yaml", "version: 1\nmodels: {}\n")
     made.write(tmp_path, ".github/workflows/lossy.yml", "mine\n")
