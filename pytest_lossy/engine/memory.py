@@ -12,11 +12,12 @@ import os
 import sys
 import threading
 
-__all__ = ["keep_freed_memory", "return_freed_memory"]
+__all__ = ["in_main_arena", "keep_freed_memory", "return_freed_memory"]
 
 # glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 _LARGEST = 2**31 - 1
+_PROBE_BYTES = 5_000  # more than a thread's own store of small blocks holds
 _USERS_OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """Whoever sets one of these has chosen how memory is allocated."""
 
@@ -25,9 +26,10 @@ _kept: bool | None = None
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed blocks of any size; once per process, before its other threads allocate.
+    """Tell glibc to keep freed blocks of any size; once per process, as early as possible.
 
-    Threads share one arena from then on: only the main arena takes blocks above 64 MiB without asking the system each time.
+    No arenas are added from then on: only the main one takes blocks above 64 MiB without asking the system each time. A thread
+    that began before may have one of its own, which a later thread may inherit; see :func:`in_main_arena`.
 
     Returns:
         whether it is so; False with another C library, or where the environment chose otherwise.
@@ -37,6 +39,20 @@ def keep_freed_memory() -> bool:
         if _kept is None:
             _kept = _configure()
         return _kept
+
+
+def in_main_arena() -> bool:
+    """Whether the calling thread allocates from the main arena; True where it does not matter, as nothing is kept."""
+    if not _kept:
+        return True
+    library = ctypes.CDLL(None)
+    library.malloc.restype = library.sbrk.restype = ctypes.c_void_p
+    library.malloc.argtypes, library.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+    block = library.malloc(_PROBE_BYTES)
+    # The main arena grows with the program break; others lie where the system maps memory, above it.
+    found = bool(block) and block < library.sbrk(0)
+    library.free(block)
+    return found
 
 
 def return_freed_memory() -> None:

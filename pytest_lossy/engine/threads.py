@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from queue import SimpleQueue
 from typing import TypeVar
 
 import torch
+
+from pytest_lossy.engine.memory import in_main_arena
 
 __all__ = ["Progress", "one_torch_thread", "run_here", "run_in_threads"]
 
@@ -22,6 +26,8 @@ Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.25  # how soon Ctrl-C is noticed while batches run
+_TRIES = 16
+"""Threads that may turn out to be of no use."""
 
 
 @contextlib.contextmanager
@@ -74,28 +80,66 @@ def run_in_threads(
     work: Callable[[int], list[T]], order: Sequence[int], sizes: Sequence[int], threads: int, progress: Progress | None
 ) -> list[list[T]]:
     """Do as many batches at once as there are threads; see :func:`run_here`, which does the same."""
-    stop = threading.Event()
-    failed = len(order)
+    stop, failed = threading.Event(), len(order)
+    waiting = deque(order)
+    futures: list[Future[list[T]]] = [Future() for _ in order]
 
-    def run(number: int) -> list[T]:
+    def toil() -> None:
         nonlocal failed
-        if stop.is_set() or number > failed:
-            return []
-        try:
-            return work(number)
-        except Exception:
-            failed = min(failed, number)  # a race costs a batch, never the first failure
-            raise
+        torch.set_num_threads(1)
+        while waiting and not stop.is_set():
+            try:
+                number = waiting.popleft()
+            except IndexError:
+                return
+            if number > failed:
+                futures[number].set_result([])
+                continue
+            try:
+                futures[number].set_result(work(number))
+            except BaseException as error:  # noqa: BLE001  raised in the calling thread
+                failed = min(failed, number)  # a race costs a batch, never the first failure
+                futures[number].set_exception(error)
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="lossy", initializer=torch.set_num_threads, initargs=(1,))
+    crew = _start(toil, min(threads, len(order)))
     try:
-        submitted = {number: pool.submit(run, number) for number in order}
-        futures = [submitted[number] for number in range(len(order))]
         _follow(futures, sizes, progress)
         return [future.result() for future in futures]
     finally:
         stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        for thread in crew:
+            thread.join()
+
+
+def _start(toil: Callable[[], None], count: int) -> list[threading.Thread]:
+    """Threads that allocate from the main arena, where freed memory is kept, if they can be had in a few tries.
+
+    A new thread inherits the arena of one that has ended, or shares one that exists; which, is decided as it begins. One
+    that is no use waits until enough others are found, for otherwise the next would inherit the same.
+    """
+    crew: list[threading.Thread] = []
+    idle: list[threading.Thread] = []
+    enough = threading.Event()
+    verdicts: SimpleQueue[bool] = SimpleQueue()
+
+    def begin(whatever: bool) -> None:
+        useful = in_main_arena() or whatever
+        verdicts.put(useful)
+        if useful:
+            toil()
+        else:
+            enough.wait()
+
+    try:
+        while len(crew) < count:
+            thread = threading.Thread(target=begin, args=(len(idle) >= _TRIES,), name=f"lossy_{len(crew)}", daemon=True)
+            thread.start()
+            (crew if verdicts.get() else idle).append(thread)
+    finally:
+        enough.set()
+    for thread in idle:
+        thread.join()
+    return crew
 
 
 def _follow(futures: list[Future[list[T]]], sizes: Sequence[int], progress: Progress | None) -> None:

@@ -30,6 +30,26 @@ print(kept, after - before, held - used())
 """
 
 
+THREADS = """
+import threading
+start = threading.Event()
+threading.Thread(target=start.wait, daemon=True).start()  # of some plugin: it has an arena of its own
+from pytest_lossy.engine.memory import in_main_arena, keep_freed_memory
+kept = keep_freed_memory()
+from pytest_lossy.engine.threads import run_in_threads
+found = [run_in_threads(lambda number: [in_main_arena()], range(4), [1] * 4, 2, None) for _ in range(5)]
+print(kept, all(one for run in found for (one,) in run))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_inference_threads_sit_in_the_main_arena() -> None:
+    environment = {**os.environ, "LD_PRELOAD": "", "GLIBC_TUNABLES": ""}
+    command = [sys.executable, "-c", THREADS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == "True"
+
+
 def probe(how: str, **environment: str) -> list[str]:
     command = [sys.executable, "-c", PROBE, how]
     environment = {"NUMPY_MADVISE_HUGEPAGE": "0", **environment}  # of 4 KB pages a block needs very many
