@@ -53,5 +53,5 @@ class Backend(Protocol):
     def shortage(self) -> str | None:
         """Why no machine of the cluster could ever run a worker; None where one could."""
 
-    def stop(self, workers: Sequence[Hashable]) -> None:
-        """End workers now, whatever they do."""
+    def stop(self, running: Sequence[Hashable], asked: Sequence[Hashable]) -> None:
+        """End workers now, whatever they do: those that run, and those that were only asked for."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_lossy.cases import Case, IndexedSpec
 from pytest_lossy.cluster.pool import Pool
 from pytest_lossy.cluster.ray_backend import RayCluster
+from pytest_lossy.cluster.registered import pack_registered
 from pytest_lossy.cluster.remote_model import RemoteModel
 from pytest_lossy.cluster.requests import plan_requests
 from pytest_lossy.cluster.settings import RaySettings
@@ -98,6 +99,7 @@ class ClusterEngine:
                 cache=settings.cache,
                 own_cache=settings.cache == media_cache_folder(),
                 cache_bytes=settings.cache_bytes,
+                registered=pack_registered(self._shipment.root),
             ),
             pack_repository(self._shipment),
         )

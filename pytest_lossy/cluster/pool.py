@@ -150,9 +150,10 @@ class Pool:
             self._thread.join(timeout=10)
         with self._lock:
             self._ledger.end(ProcessDiedError("the run ended before this case was evaluated"))
-            workers = [hand.worker for hand in self._hands]
+            running = [hand.worker for hand in self._hands if hand.node is not None]
+            asked = [hand.worker for hand in self._hands if hand.node is None]
             self._hands.clear()
-        self._backend.stop(workers)
+        self._backend.stop(running, asked)
 
     def warnings(self) -> list[str]:
         """What a reader of the results must know of the machines."""

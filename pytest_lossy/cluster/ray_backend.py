@@ -158,12 +158,12 @@ class RayCluster:
             "for less with --lossy-ray-cpus and --lossy-ray-gpus, choose --lossy-device=cpu, or add machines"
         )
 
-    def stop(self, workers: Sequence[Any]) -> None:
-        """End actors now; each removes what it left on its machine first, if it still can."""
-        left = [worker.leave.remote() for worker in workers]
+    def stop(self, running: Sequence[Any], asked: Sequence[Any]) -> None:
+        """End actors now; each that runs removes what it left on its machine first, if it still can."""
+        left = [worker.leave.remote() for worker in running]
         if left:
             self._ray.wait(left, num_returns=len(left), timeout=_STOP_SECONDS)
-        for worker in workers:
+        for worker in (*running, *asked):
             self._ray.kill(worker, no_restart=True)
 
     def disconnect(self) -> None:

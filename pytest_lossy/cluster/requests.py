@@ -54,8 +54,12 @@ def plan_requests(
     by_name = {spec.name: spec for spec in specs}
     requests: dict[str, CaseRequest] = {}
     needs: dict[str, list[str]] = {}
+    chosen: dict[str, tuple[CodecPlan, ...]] = {}
     for node_id, spec, case in planned:
-        wanted = [(spec, spec.clean, None), *_own(spec, case, settings, thresholds)]
+        plans = chosen.get(spec.name)
+        if plans is None:
+            plans = chosen[spec.name] = selected_plans(spec, settings)
+        wanted = [(spec, spec.clean, None), *_own(spec, case, plans, settings, thresholds)]
         wanted += _recovery(spec, case, by_name, settings, thresholds)
         for one, needed, plan in wanted:
             if needed.slug not in requests:
@@ -69,9 +73,10 @@ def plan_requests(
 Wanted = tuple[IndexedSpec, Case, CodecPlan | None]
 
 
-def _own(spec: IndexedSpec, case: Case, settings: Settings, thresholds: Thresholds) -> list[Wanted]:
+def _own(
+    spec: IndexedSpec, case: Case, chosen: tuple[CodecPlan, ...], settings: Settings, thresholds: Thresholds
+) -> list[Wanted]:
     """The case itself, the levels of its knee, or those of its mix."""
-    chosen = selected_plans(spec, settings)
     plans = {plan.label: plan for plan in chosen}
     if case.mix is not None:
         parts = thresholds.mix(case.mix).parts(spec.cases(chosen)) or []

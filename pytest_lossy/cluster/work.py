@@ -51,6 +51,8 @@ class WorkerSetup:
     own_cache: bool
     """Whether each machine uses its own user's cache folder instead of ``cache``."""
     cache_bytes: int
+    registered: bytes = b""
+    """Names that hooks registered; see :mod:`cluster.registered`."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from pytest_lossy.analysis.comparison import Replicates
 from pytest_lossy.cases import CodecPlan, IndexedSpec
 from pytest_lossy.cluster.node import NodeFolder
+from pytest_lossy.cluster.registered import unpack_registered
 from pytest_lossy.cluster.shipping import translate_path
 from pytest_lossy.cluster.work import (
     Answer,
@@ -59,6 +60,7 @@ class Worker:
         self._setup = setup
         self._folder = NodeFolder(setup.run, archive, base)
         _extend_python_path(setup, self._folder.repository)
+        unpack_registered(setup.registered)
         folder = media_cache_folder() if setup.own_cache else setup.cache
         self._cache = MediaCache(folder, setup.cache_bytes) if folder is not None else None
         self._runtime: ModelRuntime | None = None

@@ -2,47 +2,113 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests.plugin import toy
 from tests.plugin.conftest import results, verdicts
 
 COMMON = ("-p", "no:randomly", "-p", "no:cacheprovider", "--lossy-codec=all", "--lossy-device=cpu")
-SIZE = 80 * 2**20
 TIMEOUT = 240
 
 
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    """A head and a second node with one CPU each."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a head and a second node with one CPU each; the workers of a parallel test run share them."""
     pytest.importorskip("ray", reason="Ray is not installed; pip install 'pytest-lossy[ray]'")
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    shared = tmp_path_factory.getbasetemp()
+    shared = (shared.parent if worker else shared) / "ray-cluster"
+    users = shared / "users"
+    users.mkdir(parents=True, exist_ok=True)
+    made = None
+    with FileLock(shared / ".lock"):
+        (users / (worker or "main")).touch()
+        if not (shared / "address").exists():
+            made = start_cluster()
+            (shared / "address").write_text(made.address, encoding="utf-8")
+    try:
+        yield (shared / "address").read_text(encoding="utf-8")
+    finally:
+        (users / (worker or "main")).unlink()
+        if made is not None:
+            deadline = time.monotonic() + TIMEOUT
+            while any(users.iterdir()) and time.monotonic() < deadline:
+                time.sleep(0.5)
+            (shared / "address").unlink()
+            made.shutdown()
+
+
+def start_cluster() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": SIZE, "include_dashboard": False}
     checks = {
         "health_check_initial_delay_ms": 1000,
         "health_check_period_ms": 1000,
         "health_check_failure_threshold": 5,
     }
-    made = Cluster(initialize_head=True, head_node_args={**node, "_system_config": checks})
-    try:
-        made.add_node(**node)
-        yield made
-    finally:
-        made.shutdown()
+    made = Cluster(initialize_head=True, head_node_args={**NODE, "_system_config": checks})
+    made.add_node(**NODE)
+    return made
 
 
-def ray(cluster: Any, *more: str) -> tuple[str, ...]:
-    return (*COMMON, "--lossy-engine=ray", f"--lossy-ray-address={cluster.address}", *more)
+@contextlib.contextmanager
+def another_node(address: str) -> Iterator[Callable[[], None]]:
+    """A third node, and what kills it: every process of it, as when its machine fails."""
+    arguments = [f"--address={address}", "--num-cpus=1", f"--object-store-memory={80 * 2**20}", "--block"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as node:
+        assert node.stdout is not None
+        said = list(itertools.takewhile(lambda line: "Ray runtime started" not in line, node.stdout))
+        assert node.poll() is None, said
+
+        def kill() -> None:
+            for pid in descendants(node.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+        try:
+            yield kill
+        finally:
+            kill()
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started, the youngest first."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found[::-1]
+
+
+def ray(cluster: str, *more: str) -> tuple[str, ...]:
+    return (*COMMON, "--lossy-engine=ray", f"--lossy-ray-address={cluster}", *more)
 
 
 def read(path: Path) -> str:
@@ -76,7 +142,21 @@ def test_beside_the_cases():
 """
 
 
-def test_same_bytes_as_without_a_cluster(suite: pytest.Pytester, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+REGISTERED = """
+from pytest_lossy.codecs.jpeg import JpegCodec
+
+class TwiceCodec(JpegCodec):
+    name = "twice"
+
+    def decode(self, encoded):
+        return super().decode(super().encode(super().decode(encoded), 50, fps=None))
+
+def pytest_lossy_register(registry):
+    registry.codec("twice", TwiceCodec)
+"""
+
+
+def test_same_bytes_as_without_a_cluster(suite: pytest.Pytester, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Levels, a knee, a mix, pictures, a gate on recovery; a model that fails, one without its data; an ordinary test."""
     suite.makeini("[pytest]\nlossy_replicates = 100\nlossy_gallery = 1\n")
     root = suite.path
@@ -93,6 +173,8 @@ def test_same_bytes_as_without_a_cluster(suite: pytest.Pytester, cluster: Any, m
         "  derived: {jpeg: {5: {retraining_gain: {min: -0.5}}}}\n",
         encoding="utf-8",
     )
+    toy.write_spec(root, codecs="jpeg: [90, 50, 5]\ntwice: [20]")
+    suite.makeconftest(REGISTERED)
     suite.makepyfile(test_ordinary=ORDINARY)
     monkeypatch.setenv("TOY_LOG", str(suite.mkdir("log")))
     result = suite.runpytest_subprocess(*ray(cluster, "--lossy-ray-env=TOY_LOG"), timeout=TIMEOUT)
@@ -116,7 +198,7 @@ def test_same_bytes_as_without_a_cluster(suite: pytest.Pytester, cluster: Any, m
 
 
 def test_a_dead_node_and_a_case_that_kills(
-    suite: pytest.Pytester, cluster: Any, monkeypatch: pytest.MonkeyPatch
+    suite: pytest.Pytester, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the dead node had in hand is evaluated elsewhere; a case that kills every process is reported as crashed."""
     (suite.path / "mycodecs.py").write_text(toy.KILLER + toy.SLOW, encoding="utf-8")
@@ -127,17 +209,17 @@ def test_a_dead_node_and_a_case_that_kills(
         "deadly: {codec: 'mycodecs:KillerCodec', levels: [80, 50]}",
     )
     toy.write_thresholds(suite.path, "toy: {clean: {miou: {min: 0.5}}}")
-    node = cluster.add_node(num_cpus=1, object_store_memory=SIZE, include_dashboard=False)
     notes = suite.path / "lossy-report" / ".run" / "progress"
     deadline = time.monotonic() + TIMEOUT
-    with (suite.path / "output").open("wb") as output:
-        process = suite.popen([sys.executable, "-m", "pytest", *ray(cluster)], stdout=output, stderr=output)
+    arguments = [sys.executable, "-m", "pytest", *ray(cluster, "--lossy-ray-workers=3")]
+    with another_node(cluster) as kill, (suite.path / "output").open("wb") as output:
+        process = suite.popen(arguments, stdout=output, stderr=output)
         try:
-            while sum("::slow" in text for text in map(read, notes.glob("ray-*"))) < 3:
-                assert process.poll() is None, "the run ended before its node could be killed"
+            while sum("toy::" in text for text in map(read, notes.glob("ray-*"))) < 3:
+                assert process.poll() is None, read(suite.path / "output")
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            cluster.remove_node(node, allow_graceful=False)
+            kill()
             status = process.wait(timeout=TIMEOUT)
         finally:
             process.kill()
@@ -151,19 +233,19 @@ def test_a_dead_node_and_a_case_that_kills(
 
 
 def test_exit_first_cancels_what_is_outstanding(
-    suite: pytest.Pytester, cluster: Any, monkeypatch: pytest.MonkeyPatch
+    suite: pytest.Pytester, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (suite.path / "mycodecs.py").write_text(toy.SLOW.replace("0.5", "30"), encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(suite.path))
     toy.write_spec(suite.path, codecs="slow: {codec: 'mycodecs:SlowCodec', levels: [60, 30]}")
     toy.write_thresholds(suite.path, "toy: {clean: {miou: {min: 0.9999}}}")
-    result = suite.runpytest_subprocess(*ray(cluster, "-x"), timeout=TIMEOUT)
+    result = suite.runpytest_subprocess(*ray(cluster, "-x", "--lossy-ray-workers=1"), timeout=TIMEOUT)
     result.assert_outcomes(failed=1)
     assert verdicts(suite) == {"clean": "failed", "slow-q60": "not_run", "slow-q30": "not_run"}
     assert results(suite)["run"]["seconds"] < 60, "each of the others would take minutes"
 
 
-def test_what_no_machine_has_is_an_error_at_once(suite: pytest.Pytester, cluster: Any) -> None:
+def test_what_no_machine_has_is_an_error_at_once(suite: pytest.Pytester, cluster: str) -> None:
     result = suite.runpytest_subprocess(*ray(cluster, "--lossy-ray-cpus=64"), timeout=TIMEOUT)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*a worker asks for 64 CPUs, and no machine of the cluster has them (1 CPUs*"])

@@ -79,8 +79,8 @@ class Threads:
     def shortage(self) -> str | None:
         return self.no_room
 
-    def stop(self, workers: Sequence[Any]) -> None:
-        self.stopped += workers
+    def stop(self, running: Sequence[Any], asked: Sequence[Any]) -> None:
+        self.stopped += [*running, *asked]
         self._pool.shutdown(wait=False)
 
 
