@@ -22,12 +22,17 @@ class TellingHooks:
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self.config, self.run = config, run
         self._problems: dict[str, int] = {}
+        self._again: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Called for every phase of every test; xdist calls a worker's death a phase of its own."""
-        if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # pytest-rerunfailures: another attempt follows
-            return
+        if report.when == "setup":
+            self._again.discard(report.nodeid)
+        if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # of pytest-rerunfailures
+            self._again.add(report.nodeid)
+        if report.nodeid in self._again:
+            return  # another attempt follows, which begins with its setup
         if report.when not in ("teardown", "???") or not self._is_wanted("pytest_lossy_case_finished"):
             return
         for row_id, case in self._cases_of(report.nodeid):

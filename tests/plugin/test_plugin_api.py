@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,13 +17,17 @@ import pytest_lossy.models.given
 import pytest_lossy.own_tests.evaluation
 import pytest_lossy.report.html
 import pytest_lossy.report.markdown  # noqa: F401  numpy and torch cannot be imported twice
+from pytest_lossy.cases import Case
 from pytest_lossy.codecs.registry import CODECS
 from pytest_lossy.data.registry import DATASETS
 from pytest_lossy.errors import LossyError
 from pytest_lossy.models.names import MODELS
 from pytest_lossy.registry import Registry
+from pytest_lossy.results.store import RunStore
 from pytest_lossy.tasks.registry import TASKS
-from tests.plugin.conftest import Run, results
+from pytest_lossy.telling import TellingHooks
+from tests.plugin import toy
+from tests.plugin.conftest import results
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugin-api.md"
 COMMON = ("-p", "no:randomly", "-p", "no:cacheprovider")
@@ -111,6 +117,7 @@ def test_names_are_forgotten_when_their_pytest_ends(page: pytest.Pytester) -> No
     page.makepyfile(
         """
 import pytest
+from pytest_lossy.cases import Case
 from pytest_lossy.codecs.registry import CODECS
 
 @pytest.mark.lossy_levels(codec="posterise", levels=[3])
@@ -151,7 +158,7 @@ def test_what_can_be_registered() -> None:
     assert "mine" not in known
 
 
-def test_hooks_that_raise_cost_nothing(suite: pytest.Pytester, run: Run) -> None:
+def test_hooks_that_raise_cost_nothing(suite: pytest.Pytester) -> None:
     suite.makeconftest(
         """
 def pytest_lossy_case_finished(row):
@@ -161,7 +168,7 @@ def pytest_lossy_results(document):
     assert document["run"]["counts"] == {"passed": 3, "ungated": 1}
 """
     )
-    result = run("--lossy-codec=jpeg", "--lossy-level=jpeg:50,5")
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg", "--lossy-level=jpeg:50,5", *COMMON)
     result.assert_outcomes(passed=3)
     assert result.ret == 0
     result.stdout.fnmatch_lines_random(
@@ -173,25 +180,36 @@ def pytest_lossy_results(document):
     assert len(results(suite)["cases"]) == 3
 
 
-def test_a_case_that_died_and_a_test_that_runs_again_are_told_once(suite: pytest.Pytester) -> None:
-    from tests.plugin import toy
-
-    (suite.path / "killer.py").write_text(toy.KILLER, encoding="utf-8")
-    toy.write_spec(suite.path, codecs='killer: {codec: "killer:KillerCodec", levels: [90, 50]}')
-    (suite.path / "thresholds.yaml").unlink()
-    suite.makeini("[pytest]\nlossy_replicates = 100\nlossy_gallery = 0\npythonpath = .\n")
+def test_a_test_that_runs_again_is_told_once(suite: pytest.Pytester) -> None:
     suite.makeconftest(
         """
-import json
-
 def pytest_lossy_case_finished(config, row):
     with open("told.txt", "a") as stream:
         print(row["id"].rpartition("::")[2], row["verdict"], file=stream)
 """
     )
-    suite.runpytest_subprocess("-n1", "--lossy-codec=all", "--reruns=1", *COMMON)
+    toy.write_thresholds(suite.path, "toy: {jpeg: {5: {miou: {min: 0.99}}}}")
+    result = suite.runpytest_inprocess("--lossy-codec=jpeg", "--lossy-level=jpeg:50,5", "--reruns=1", *COMMON)
+    assert result.parseoutcomes() == {"passed": 2, "failed": 1, "rerun": 1}
     told = (suite.path / "told.txt").read_text(encoding="utf-8").splitlines()
-    assert sorted(told) == ["clean ungated", "killer-q50 crashed", "killer-q90 ungated"]
+    assert told == ["clean ungated", "jpeg-q50 ungated", "jpeg-q5 failed"]
+
+
+def test_a_case_whose_worker_died_is_told(tmp_path: Path) -> None:
+    told = []
+    case = Case("net", "segmentation", "jpeg", "jpeg", "q", 50)
+    store = RunStore(tmp_path)
+    store.start(case.slug)
+    hook = SimpleNamespace(get_hookimpls=lambda: [1])
+    run: Any = SimpleNamespace(
+        store=store, is_case_id=lambda name: name == "a.yaml::net::jpeg-q50", case_of=lambda _: (0, case)
+    )
+    telling = TellingHooks(SimpleNamespace(hook=SimpleNamespace(pytest_lossy_case_finished=hook)), run)  # type: ignore[arg-type]
+    telling._call = lambda name, row: told.append((row["id"], row["verdict"]))  # type: ignore[method-assign]
+    for phase in ("setup", "???"):
+        report: Any = SimpleNamespace(when=phase, outcome="failed", nodeid="a.yaml::net::jpeg-q50")
+        telling.pytest_runtest_logreport(report)
+    assert told == [("a.yaml::net::jpeg-q50", "crashed")]
 
 
 def test_a_conftest_further_down_may_register_and_listen(page: pytest.Pytester) -> None:
