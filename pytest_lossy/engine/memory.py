@@ -28,8 +28,8 @@ _kept: bool | None = None
 def keep_freed_memory() -> bool:
     """Tell glibc to keep freed blocks of any size; once per process, as early as possible.
 
-    No arenas are added from then on: only the main one takes blocks above 64 MiB without asking the system each time. A thread
-    that began before may have one of its own, which a later thread may inherit; see :func:`in_main_arena`.
+    No arenas are added from then on: only the main one takes blocks above 64 MiB without asking the system each time. One
+    that a thread had before may be inherited by a later one; see :func:`in_main_arena`.
 
     Returns:
         whether it is so; False with another C library, or where the environment chose otherwise.

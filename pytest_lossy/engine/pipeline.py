@@ -93,10 +93,23 @@ class Pipeline:
         first: float = 0.0,
     ) -> None:
         self._task, self._sources, self._references, self._cache = task, sources, references, cache
-        self._first = first
+        self._first, self._concurrent = first, concurrent_inference
         self._indices = tuple(indices)
         self._batch_size, self._threads = batch_size, threads
         self._inference = Inference(model, batch_size, concurrent_inference)
+
+    def with_model(self, model: Model) -> Pipeline:
+        """The same samples, batches and threads with another model, scored against labels."""
+        return Pipeline(
+            model,
+            self._task,
+            self._sources,
+            self._indices,
+            batch_size=self._batch_size,
+            threads=self._threads,
+            concurrent_inference=self._concurrent if model.thread_safe else 1,
+            first=self._first,
+        )
 
     @property
     def batches(self) -> int:

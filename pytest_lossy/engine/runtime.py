@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from pytest_lossy.engine.references import ReferenceStore
 from pytest_lossy.engine.sources import SourceStore
 from pytest_lossy.errors import DataError, LossyError, MissingInputError, ModelError
 from pytest_lossy.models.base import Model
+from pytest_lossy.models.declaration import ExecutionSection, ModelSection
 from pytest_lossy.models.registry import build_model, missing_files
 from pytest_lossy.results.document import DataInfo, MetricInfo, ModelInfo
 from pytest_lossy.results.evidence import CaseEvidence
@@ -184,7 +185,33 @@ class ModelRuntime:
         Raises:
             LossyError: a sample, the codec or the model failed.
         """
-        return self.pipeline.evaluate(codec, case.level, progress)
+        evidence = self.pipeline.evaluate(codec, case.level, progress)
+        section = self.spec.spec.model
+        if not case.is_clean or section.execution.is_plain:
+            return evidence
+        note = self._execution_note(section, evidence)
+        return replace(evidence, meta={**evidence.meta, "notes": [*evidence.meta["notes"], note]})
+
+    def _execution_note(self, section: ModelSection, evidence: CaseEvidence) -> str:
+        """What ``model.execution`` changes on clean data: the model is loaded again as it is, and evaluated once."""
+        if self.spec.reference != "labels":
+            return f"run with {section.execution}; what that changes is measured against labels alone"
+        plain = section.model_copy(update={"execution": ExecutionSection()})
+        model = build_model(plain, self.spec.spec.task, self.spec.path.parent, self.device)
+        try:
+            reference = self.pipeline.with_model(model).evaluate(None, None)
+        finally:
+            model.close()
+        ones, name = np.ones((1, len(evidence))), self.task.primary
+        found, before = (float(self.task.reduce(one.evidence, ones)[name][0]) for one in (evidence, reference))
+        changed = sum(
+            any(not np.array_equal(mine[key], other[key]) for key in mine)
+            for mine, other in zip(evidence.evidence, reference.evidence, strict=True)
+        )
+        return (
+            f"run with {section.execution}: {name} {found:.6g} on clean data, {before:.6g} as the model is; the evidence of "
+            f"{changed} of {len(evidence)} samples differs"
+        )
 
     def measure(self, case: Case, evidence: CaseEvidence, replicates: int) -> Replicates:
         """The metrics of a case and their bootstrap replicates."""

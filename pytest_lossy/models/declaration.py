@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, field_validator, model_validator
 
-__all__ = ["FORMATS", "MAITE_TASKS", "InputSection", "ModelSection", "OutputSection"]
+__all__ = ["FORMATS", "MAITE_TASKS", "ExecutionSection", "InputSection", "ModelSection", "OutputSection"]
 
 FORMATS = ("torch", "torchvision", "onnx", "litert", "export", "maite", "callable", "name")
 
@@ -100,6 +100,31 @@ class OutputSection(_Section):
     )
 
 
+class ExecutionSection(_Section):
+    """How a PyTorch module is run: faster ways that may change its numbers. What they change is measured and noted."""
+
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16: operations that allow it compute in half the bits (torch.autocast)"
+    )
+    memory_format: Literal["contiguous", "channels_last"] = Field(
+        default="contiguous", description="layout of images in memory; channels_last can be faster for convolutions"
+    )
+    compile: bool = Field(
+        default=False, description="compile the module (torch.compile); needs a C++ compiler on a CPU"
+    )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the module runs as it is."""
+        return self == ExecutionSection()
+
+    def __str__(self) -> str:
+        """What is not as it is: ``bfloat16, channels_last``."""
+        parts = [self.precision if self.precision != "float32" else "", "compiled" if self.compile else ""]
+        parts.insert(1, self.memory_format if self.memory_format != "contiguous" else "")
+        return ", ".join(filter(None, parts)) or "plain"
+
+
 class ModelSection(_Section):
     """Where the model comes from: exactly one format."""
 
@@ -135,6 +160,9 @@ class ModelSection(_Section):
     sha256: Annotated[str | None, Field(pattern="^[0-9a-fA-F]{64}$")] = Field(
         default=None, description="of the weights, or of the model file"
     )
+    execution: ExecutionSection = Field(
+        default=ExecutionSection(), description="torch and torchvision: faster ways to run the module"
+    )
     input: InputSection = Field(default=InputSection(), description="pre-processing")
     output: OutputSection = Field(default=OutputSection(), description="post-processing")
 
@@ -146,6 +174,8 @@ class ModelSection(_Section):
             raise ValueError(f"needs exactly one of {', '.join(FORMATS)}, found {found}; keep one")
         if self.weights is not None and given[0] not in ("torch", "torchvision"):
             raise ValueError(f"'weights' belong to torch and torchvision models, not to '{given[0]}'; remove them")
+        if not self.execution.is_plain and given[0] not in ("torch", "torchvision"):
+            raise ValueError(f"'execution' belongs to torch and torchvision models, not to '{given[0]}'; remove it")
         if self.kwargs and given[0] not in ("torch", "torchvision", "maite", "callable", "name"):
             raise ValueError(
                 f"'kwargs' belong to torch, torchvision, maite and callable models, not to '{given[0]}'; remove them"

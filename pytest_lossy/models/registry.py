@@ -87,7 +87,9 @@ def _build_network(section: ModelSection, task: str, base: Path, device: str) ->
         build = import_callable(section.torch, base)
         weights = from_spec(base, section.weights) if section.weights else None
         digest = check_sha256(weights, section.sha256) if weights else None
-        return TorchNetwork(build, section.kwargs, weights, digest, device, source=section.torch), None
+        built = TorchNetwork(build, section.kwargs, weights, digest, device, source=section.torch)
+        built.execute(section.execution)
+        return built, None
     if section.torchvision is not None:
         return _build_torchvision(section.torchvision, section, base, device)
     if section.maite is not None:
@@ -119,7 +121,9 @@ def _build_torchvision(name: str, section: ModelSection, base: Path, device: str
     else:
         weights, classes = from_spec(base, section.weights) if section.weights else None, None
     digest = check_sha256(weights, section.sha256) if weights else None
-    return TorchvisionNetwork(name, section.kwargs, weights, classes, digest, device), entry
+    network = TorchvisionNetwork(name, section.kwargs, weights, classes, digest, device)
+    network.execute(section.execution)
+    return network, entry
 
 
 def missing_files(section: ModelSection, base: Path) -> list[str]:

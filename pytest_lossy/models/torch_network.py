@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pytest_lossy.errors import ModelError
+from pytest_lossy.models.declaration import ExecutionSection
+from pytest_lossy.models.execution import Executed
 from pytest_lossy.models.preprocessing import Expects
 from pytest_lossy.registry import did_you_mean
 
@@ -59,13 +61,22 @@ class TorchNetwork:
             raise ModelError(
                 f"the model cannot be moved to '{device}': {error}; choose another --lossy-device"
             ) from None
+        self._run: Callable[[Any], Any] = self._module
+        self._execution: str | None = None
         self._device, self._sha256 = device, sha256
         self._parameters = sum(parameter.numel() for parameter in module.parameters())
 
     def __call__(self, inputs: Any) -> Any:
         """Run one batch without gradients."""
         with torch.inference_mode():
-            return self._module(_on_device(inputs, self._device))
+            return self._run(_on_device(inputs, self._device))
+
+    def execute(self, section: ExecutionSection) -> None:
+        """Run the module as a spec asks; without this it runs as it is."""
+        if not section.is_plain:
+            self._run = Executed(self._module, section, self._device)
+            self._execution = str(section)
+            self.thread_safe = not section.compile  # the first call compiles
 
     @property
     def module(self) -> torch.nn.Module:
@@ -74,7 +85,7 @@ class TorchNetwork:
 
     def close(self) -> None:
         """Drop the module, and give its GPU memory back."""
-        del self._module
+        del self._module, self._run
         if self._device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -85,6 +96,7 @@ class TorchNetwork:
             "parameters": self._parameters,
             "device": self._device,
             "weights_sha256": self._sha256,
+            **({"execution": self._execution} if self._execution else {}),
         }
 
 
