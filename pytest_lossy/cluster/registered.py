@@ -28,8 +28,9 @@ def pack_registered(root: Path) -> bytes:
     Raises:
         ConfigurationError: something cannot be sent.
     """
-    from ray import cloudpickle
+    import ray
 
+    cloudpickle: Any = ray.cloudpickle
     found: dict[str, dict[str, Any]] = {}
     for registry in _REGISTRIES:
         for name, target in registry.registered.items():
