@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from pytest_lossy.results.findings import (
@@ -279,7 +279,8 @@ class ResultsDocument(Strict):
     def to_json(self) -> bytes:
         """The content of ``results.json``; text that is no UTF-8, such as a file's name, is backslashed."""
         try:
-            return f"{self.model_dump_json(indent=1)}\n".encode()
-        except PydanticSerializationError:  # much slower, in a second copy of the document
+            # Bytes at once: the text of a large run, and a copy of it, would take as much memory again.
+            return TypeAdapter(ResultsDocument).dump_json(self, indent=1) + b"\n"
+        except PydanticSerializationError:  # much slower
             text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
             return text.encode("utf-8", "backslashreplace")
