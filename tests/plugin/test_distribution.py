@@ -65,20 +65,21 @@ def test_ordinary_tests_keep_the_users_dist(suite: pytest.Pytester, monkeypatch:
     monkeypatch.setenv("WHO", str(suite.path / "who"))
     marked = TESTS.replace("@pytest.mark.lossy\n", "@pytest.mark.lossy\n@pytest.mark.xdist_group('g')\n")
     suite.makepyfile(test_other=marked)
-    suite.runpytest_subprocess(*COMMON, "-n2", f"--dist={dist}").assert_outcomes(passed=10)
+    arguments = ("-n2", f"--dist={dist}", "-k", "test_other or clean")
+    suite.runpytest_subprocess(*COMMON, *arguments).assert_outcomes(passed=7)
     who = {path.read_text() for path in suite.path.glob("who-*")}
     assert len(who) == 1 or dist == "load"
     assert verdicts(suite)["clean"] == "passed"
 
 
 def test_each_is_refused_before_anything_starts(suite: pytest.Pytester) -> None:
-    result = suite.runpytest_subprocess(*COMMON, "-n2", "--dist=each")
+    result = suite.runpytest_inprocess(*COMMON, "-n2", "--dist=each")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--dist=each runs every case on every worker; use -n alone*"])
 
 
 def test_workers_elsewhere_are_refused(suite: pytest.Pytester) -> None:
-    result = suite.runpytest_subprocess(*COMMON, "--dist=load", "--tx=ssh=nobody@nowhere")
+    result = suite.runpytest_inprocess(*COMMON, "--dist=load", "--tx=ssh=nobody@nowhere")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--tx ssh=nobody@nowhere: only workers on this machine*"])
 
@@ -131,7 +132,7 @@ def test_a_crash_with_rerunfailures_ends(suite: pytest.Pytester, monkeypatch: py
 
 
 def test_each_worker_is_told_its_device(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two pretended GPUs: the workers see one each, of the caller's list; torch here cannot use them and says so."""
+    """Two pretended GPUs: the workers see one each, of the caller's list, before anything imports torch."""
     tool = suite.mkdir("bin") / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho '0, GPU-aa, 90000'\necho '1, GPU-bb, 90000'\necho '2, GPU-cc, 90000'\n")
     tool.chmod(0o755)
@@ -148,7 +149,7 @@ def test_each_worker_is_told_its_device(suite: pytest.Pytester, monkeypatch: pyt
         "        Path(os.environ['SEEN'], 'seen-' + os.environ['PYTEST_XDIST_WORKER']).write_text(repr(seen))\n"
     )
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    suite.runpytest_subprocess(*COMMON, "-n2", "-k", "clean")
+    suite.runpytest_subprocess(*COMMON, "-n2", "-k", "nothing")
     seen = {path.name: path.read_text() for path in suite.path.glob("seen-*")}
     assert seen == {
         "seen-gw0": "['2', 'PCI_BUS_ID', '1', 'cuda', False]",
@@ -173,6 +174,11 @@ def test_auto_is_gpus_or_physical_cores(
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    suite.makeconftest("def pytest_xdist_setupnodes(specs):\n    print('WORKERS', len(specs))\n")
+    suite.makeconftest(
+        "import pytest\n"
+        "def pytest_xdist_setupnodes(specs):\n"
+        "    print('WORKERS', len(specs))\n"
+        "    pytest.exit('before they start')\n"
+    )
     result = suite.runpytest_subprocess(*COMMON, "-n", "auto", "-s", "-k", "nothing", f"--lossy-device={device}")
     result.stdout.fnmatch_lines([f"*WORKERS {physical_cores() if expected is None else expected}"])
