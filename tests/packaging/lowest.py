@@ -42,25 +42,24 @@ TOOLS = (
 TESTS = (
     "tests/unit/analysis/test_analysis_bootstrap.py",
     "tests/unit/analysis/test_proportions.py",
-    "tests/unit/analysis/test_retention_curve.py",
-    "tests/unit/codecs",
+    "tests/unit/codecs/test_every_codec.py",
+    "tests/unit/codecs/test_image_codecs.py",
+    "tests/unit/codecs/video",
     "tests/unit/data",
-    "tests/unit/engine",
     "tests/unit/first_steps",
     "tests/unit/models",
-    "tests/unit/report",
+    "tests/unit/report/test_report_html.py",
     "tests/unit/results",
     "tests/unit/scheduling",
     "tests/unit/specs",
     "tests/unit/tasks/test_detection_coco.py",
     "tests/unit/thresholds",
     "tests/unit/test_doctor_specs.py",
-    "tests/unit/test_strategies.py",
     "tests/unit/test_transforms.py",
     "tests/plugin/test_flags.py",
     "tests/plugin/test_inert.py",
-    "tests/plugin/test_distribution.py",
-    "tests/plugin/test_other_plugins.py",
+    # Its reference asks PyAV for a flag of swscale that only 18 knows.
+    "--deselect=tests/unit/codecs/video/test_video_colour.py::test_libswscale_agrees_without_subsampling",
 )
 
 
