@@ -152,11 +152,10 @@ class JpegCodec:
         if self.options.backend == "nvjpeg":
             return f"jpeg({nvjpeg_versions()},{describe_options(self.options)})"
         turbo = features.version("libjpeg_turbo") or features.version("jpg")
-        options = self.options.model_dump(exclude={"backend"})  # as before there was a choice: the bytes are the same
-        if self.options.qtables is not None:
-            options["qtables"] = tables_digest(self.options.qtables)
-        described = ",".join(f"{key}={value}" for key, value in sorted(options.items()))
-        return f"jpeg(pillow={PIL.__version__},libjpeg-turbo={turbo},{described})"
+        options = self.options
+        if options.qtables is not None:
+            options = options.model_copy(update={"qtables": tables_digest(options.qtables)})
+        return f"jpeg(pillow={PIL.__version__},libjpeg-turbo={turbo},{describe_options(options)})"
 
 
 def entropy_coded_bytes(data: bytes) -> int:
