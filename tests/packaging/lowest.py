@@ -88,7 +88,10 @@ def prepare(folder: Path) -> Path:
     linked = set(closure([*LINKED, *TOOLS], without=versions))
     link_distributions(folder / "env", linked)
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, *(f"{name}=={version}" for name, version in versions.items())], check=True)
+    pins = [f"{name}=={version}" for name, version in versions.items()]
+    done = subprocess.run([*pip, *pins], check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode or "yanked" in done.stderr:
+        raise SystemExit(f"the lowest versions cannot be installed, or were withdrawn; raise them:\n{done.stderr}")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder / "dist"], cwd=ROOT, check=True
     )
