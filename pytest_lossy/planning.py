@@ -68,11 +68,11 @@ def read_specs(settings: Settings, extra: Iterable[Path], root: Path, *, require
         paths.update(find_specs(settings.specs))
     elif settings.specs_given or required:
         raise ConfigurationError(
-            f"{settings.specs}: no such folder of specs; write a spec there (see the README), or name the folder with "
+            f"{settings.specs}: no such folder of specs; 'pytest-lossy init' writes a first one, or name the folder with "
             "--lossy-specs"
         )
     if not paths and required:
-        raise ConfigurationError(f"{settings.specs}: holds no spec (*.yaml); write one there, see the README")
+        raise ConfigurationError(f"{settings.specs}: holds no spec (*.yaml); 'pytest-lossy init' writes a first one")
     return [replace(spec, reference=reference_of(spec, settings)) for spec in index_specs(paths, root)]
 
 
@@ -254,9 +254,7 @@ def all_cases(spec: IndexedSpec, settings: Settings, thresholds: Thresholds) -> 
     return [*cases, *(case for case, *_ in _knees(spec, settings)), *thresholds.mix_cases(cases)]
 
 
-def _unknown_names(
-    settings: Settings, specs: list[IndexedSpec]
-) -> tuple[list[str], list[tuple[str, str, str]]]:
+def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> tuple[list[str], list[tuple[str, str, str]]]:
     """What is wrong with the names of flags, and what a spec of a Python test may still explain; see :class:`Plan`."""
     plans = {plan.label: plan for spec in specs for plan in spec.plans}
     labels = {*plans, *CODECS.names()}
@@ -305,7 +303,9 @@ def _read_thresholds(settings: Settings, specs: list[IndexedSpec], root: Path) -
     if not path.exists() and settings.update is not None:
         return Thresholds(), []  # this run will write it
     if not path.exists() and not settings.thresholds_given:
-        return Thresholds(), [f"there is no {path.name}: every case is ungated; write one, see the README"]
+        return Thresholds(), [
+            f"there is no {path.name}: every case is ungated; write one, or let --lossy-update write it"
+        ]
     metrics, labels = gate_names(specs)
     return load_thresholds(path, shown_path(path, root), metrics=metrics, labels=labels), []
 

@@ -165,7 +165,9 @@ def test_bad_thresholds_name_the_file_as_the_user_knows_it(tmp_path: Path) -> No
 
 def test_no_thresholds_is_a_warning_unless_named(tmp_path: Path) -> None:
     plan = plan_run(replace(BASE, thresholds=tmp_path / "thresholds.yaml"), [index(tmp_path, GOOD)], tmp_path)
-    assert plan.warnings == ("there is no thresholds.yaml: every case is ungated; write one, see the README",)
+    assert plan.warnings == (
+        "there is no thresholds.yaml: every case is ungated; write one, or let --lossy-update write it",
+    )
     assert "cannot be read" in refused(tmp_path, thresholds_given=True)
 
 
