@@ -122,6 +122,8 @@ def test_the_clean_case_notes_what_changed(tmp_path: Path, precision: str) -> No
     else:
         assert len(notes) == 1
         assert notes[0].startswith("run with bfloat16: miou 0.")
-        assert re.search(r"on clean data, 0\.\d+ as the model is; the evidence of [123] of 3 samples differs$", notes[0])
+        assert re.search(
+            r"on clean data, 0\.\d+ as the model is; the evidence of [123] of 3 samples differs$", notes[0]
+        )
         assert runtime.model.describe()["execution"] == "bfloat16"
     runtime.close()

@@ -1,0 +1,1 @@
+"""What ``benchmarks/speed.py`` measures: ours, the floor, and what users do today."""
