@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,9 +55,15 @@ class TestBench:
         return CaseContext(self.store, Thresholds(), self.settings.replicates, strict=False, tolerance=0.05)
 
     def runtime_options(self) -> RuntimeOptions:
-        """Sources are decoded once, into the folder."""
+        """Sources are decoded once, into the folder; xdist's workers share processors and devices."""
+        workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT") or 1)
+        number = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
         return RuntimeOptions(
-            device=self.settings.device, spill=self._folder / "sources", spill_bytes=self.settings.spill_bytes
+            device=self.settings.device,
+            worker=number % workers,
+            workers=workers,
+            spill=self._folder / "sources",
+            spill_bytes=self.settings.spill_bytes // workers,
         )
 
 

@@ -57,6 +57,7 @@ class DeclaredSpecs:
         self._specs: dict[str, DeclaredSpec] = {}
         self._by_test: dict[str, list[tuple[IndexedSpec, Case]]] = {}
         self._owner: dict[str, str] = {}
+        self._state: frozenset[tuple[str, int, int]] = frozenset()
 
     def __iter__(self) -> Iterator[DeclaredSpec]:
         """In the order of their files and names, whatever order they came in."""
@@ -150,8 +151,11 @@ class DeclaredSpecs:
         Raises:
             ResultsError: a file is damaged.
         """
-        for data in self._store.read_declared():
-            self._take(data)
+        state = self._store.declared_state()
+        if state != self._state:
+            for data in self._store.read_declared():
+                self._take(data)
+            self._state = state
 
     # What the specs alone could not decide
 

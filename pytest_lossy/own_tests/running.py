@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_lossy.collection import row_properties, turn_of_case
+from pytest_lossy.errors import ResultsError
 from pytest_lossy.own_tests.marker import MarkedCase, marked_case
 from pytest_lossy.own_tests.placing import rows_of
 from pytest_lossy.report.failure import failure_text
@@ -49,9 +50,12 @@ class OwnTestHooks:
             for item in session.items
             if (entry := marked_case(item)) is not None
         }
-        self.run.declared.finish_collection(tests, share=not self.run.is_controller)
-        if any("lossy" in getattr(item, "fixturenames", ()) for item in session.items):
-            self.run.store.note(_EVALUATES)
+        try:
+            self.run.declared.finish_collection(tests, share=not self.run.is_controller)
+            if any("lossy" in getattr(item, "fixturenames", ()) for item in session.items):
+                self.run.store.note(_EVALUATES)
+        except ResultsError as error:
+            raise pytest.UsageError(str(error)) from None
         if self.run.is_controller and not self.run.workers:
             self._check()
 

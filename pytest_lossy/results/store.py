@@ -177,6 +177,14 @@ class RunStore:
         pattern = f"{glob.escape(name) if name != '*' else name}.json"
         return [read_json(path) for path in sorted((self.folder / "declared").glob(pattern))]
 
+    def declared_state(self) -> frozenset[tuple[str, int, int]]:
+        """What changes whenever :meth:`read_declared` has something new to tell; cheap to ask for."""
+        try:
+            entries = [(entry.name, entry.stat()) for entry in os.scandir(self.folder / "declared")]
+        except OSError:
+            return frozenset()
+        return frozenset((name, found.st_mtime_ns, found.st_size) for name, found in entries)
+
     def note(self, name: str) -> None:
         """Leave a note of one word for the controller."""
         self._mark("notes", name)
