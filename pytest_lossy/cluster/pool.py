@@ -185,6 +185,9 @@ class Pool:
                     for hand in [hand for hand in self._hands if any(hand.call is call for call in ready)]:
                         self._returned(hand)
                     self._note_progress()
+        except ConnectionError as error:
+            with self._lock:
+                self._ledger.end(ProcessDiedError(f"the connection to the cluster is gone: {error}"))
         except Exception as error:  # noqa: BLE001  nobody may wait for a thread that is gone
             with self._lock:
                 self._ledger.end(error)

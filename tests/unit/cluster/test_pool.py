@@ -246,6 +246,22 @@ def test_when_no_machine_is_left_nobody_waits(begin: Any, spec: IndexedSpec) -> 
         pool.evidence(wanted(spec)[0])
 
 
+@pytest.mark.parametrize(("error", "told"), [(ConnectionError("reset"), ProcessDiedError), (KeyError("x"), KeyError)])
+def test_when_the_cluster_is_gone_nobody_waits(
+    begin: Any, spec: IndexedSpec, monkeypatch: pytest.MonkeyPatch, error: Exception, told: type[Exception]
+) -> None:
+    def ready(self: Threads, calls: Sequence[Any], timeout: float) -> list[Any]:
+        raise error
+
+    monkeypatch.setattr(Threads, "ready", ready)
+    pool, _ = begin(plain)
+    with pytest.raises(told):
+        pool.open(spec)
+    for request in wanted(spec):
+        with pytest.raises(told):
+            pool.evidence(request)
+
+
 def test_closing_ends_all_waiting(begin: Any, spec: IndexedSpec) -> None:
     go = threading.Event()
 
