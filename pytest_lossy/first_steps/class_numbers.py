@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from pytest_lossy.data.images import read_label_map
 from pytest_lossy.errors import LossyError
@@ -29,7 +30,7 @@ def with_class_names(data: FoundData, tree: Tree) -> FoundData:
 def _largest_yolo(data: FoundData, tree: Tree) -> int:
     parts = data.paths["images"].parts
     place = len(parts) - 1 - parts[::-1].index("images")
-    folder = tree.get(data.paths["images"].__class__(*parts[:place], "labels", *parts[place + 1 :]))
+    folder = tree.get(PurePosixPath(*parts[:place], "labels", *parts[place + 1 :]))
     largest = 0
     for name in folder.with_suffix(".txt") if folder else ():
         try:

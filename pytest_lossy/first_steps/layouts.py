@@ -157,9 +157,8 @@ def _ucf101(tree: Tree, folder: Folder) -> Iterator[FoundData]:
     split = next((name for name in folder.files if name.startswith("testlist")), None)
     if split is None or "classInd.txt" not in folder.files:
         return
-    above = tree.get(folder.path.parent)
-    root = next((above.path / name for name in above.folders if name.upper().startswith("UCF")
-                 and above.path / name != folder.path), None) if above else None  # fmt: skip
+    beside = [one.path for one in _below(tree, folder.path.parent) if one.path != folder.path]
+    root = next((path for path in beside if path.name.upper().startswith("UCF")), None)
     if root is not None:
         yield FoundData("action", "ucf101", {"root": root, "split": folder.path / split}, {}, f"UCF101 {root}")
 

@@ -48,14 +48,9 @@ class Tree:
         """One folder; None where it is not there or was not read."""
         return self.folders.get(path)
 
-    def is_file(self, path: PurePosixPath) -> bool:
-        """Whether a file was seen there."""
-        folder = self.folders.get(path.parent)
-        return folder is not None and path.name in folder.files
-
 
 def read_tree(root: Path) -> Tree:
-    """List a repository without following links to folders outside what was read.
+    """List a repository; links to folders are followed, and each folder is read once.
 
     Hidden folders, virtual environments, build outputs and caches are left out, unreadable folders too.
     """

@@ -99,6 +99,12 @@ def rgbd(root: Path) -> None:
     Image.fromarray(np.full((4, 6), 1000, np.uint16)).save(path)
 
 
+def ucf101(root: Path) -> None:
+    write(root, "UCF-101/Archery/v_Archery_g01_c01.avi")
+    write(root, "ucfTrainTestlist/classInd.txt", "1 Archery\n")
+    write(root, "ucfTrainTestlist/testlist01.txt", "Archery/v_Archery_g01_c01.avi\n")
+
+
 LAYOUTS = {
     "coco-detection": (coco, "detection"),
     "voc-detection": (voc, "detection"),

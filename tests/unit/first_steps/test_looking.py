@@ -32,6 +32,18 @@ def test_a_known_layout_is_recognised_and_its_reader_reads_it(name, tmp_path):
     dataset.load(0)  # placeholders for class names are enough for the labels
 
 
+def test_ucf101_is_recognised_by_its_split_files(tmp_path):
+    made.ucf101(tmp_path)
+    (data,) = find_data(read_tree(tmp_path))
+    assert (data.task, data.name) == ("action", "ucf101")
+    assert data.paths == {
+        "root": PurePosixPath("UCF-101"),
+        "split": PurePosixPath("ucfTrainTestlist/testlist01.txt"),
+    }
+    kwargs = {key: f"../{path}" for key, path in data.paths.items()}
+    assert len(open_dataset(DataSection(name="ucf101", kwargs=kwargs), tmp_path / "model_specs")) == 1
+
+
 def test_held_out_data_come_before_training_data(tmp_path):
     for split in ("train", "val"):
         for name in ("cat", "dog"):
