@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_lossy.analysis.regression import ALPHA, Change, Pair, compare_pairs
@@ -147,8 +147,9 @@ def compare_runs(before: Baseline, after: ResultsDocument, folder: Path, rule: F
                 continue
             better = _higher_is_better(models.get(row.model), metric)
             compared.append((old, row, metric, better))
-            stored = (before.replicates(old), _replicates(folder, row))
-            first, second = stored
+            first, second = (
+                _of_metric(stored, metric) for stored in (before.replicates(old), _replicates(folder, row))
+            )
             pairs.append(
                 Pair(name, first, second, metric, better) if first is not None and second is not None else None
             )
@@ -280,6 +281,15 @@ def _differences(before: ResultsDocument, after: ResultsDocument) -> list[str]:
     for label, words in codec_differences(before.codecs, after.codecs).items():
         found.append(f"{label}: {'; '.join(words)}")
     return [*found, *compare_environments(before.environment, after.environment)]
+
+
+def _of_metric(stored: StoredReplicates | None, metric: str) -> StoredReplicates | None:
+    """What is compared of a case: all metrics of a hundred thousand cases together would not fit in memory."""
+    if stored is None:
+        return None
+    point = {name: value for name, value in stored.point.items() if name == metric}
+    drawn = {name: values.copy() for name, values in stored.replicates.items() if name == metric}
+    return replace(stored, point=point, replicates=drawn, outcomes={})
 
 
 def _replicates(folder: Path, row: CaseRow) -> StoredReplicates | None:
