@@ -81,8 +81,9 @@ def row(suite: pytest.Pytester, case: str, model: str = RETRAINED) -> dict[str, 
     return next(row for row in results(suite)["cases"] if row["id"].endswith(f"::{model}::{case}"))
 
 
-def test_every_retrained_model_of_a_run_is_compared(run: Run, family: pytest.Pytester) -> None:
-    run("--lossy-codec=jpeg").assert_outcomes(passed=12)
+def test_every_retrained_model_of_a_run_is_compared(family: pytest.Pytester) -> None:
+    """In one process; the next test's two workers must come to the same numbers."""
+    family.runpytest_inprocess("--lossy-codec=jpeg", *FIXED).assert_outcomes(passed=12)
     document = results(family)
     jsonschema.validate(document, json_schema("results"))
 
