@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_lossy.cases import IndexedSpec
 from pytest_lossy.cluster.backend import Backend, WorkerLostError
+from pytest_lossy.cluster.hands import Hand, progress_text, write_note
 from pytest_lossy.cluster.ledger import ATTEMPTS, Ledger, WantedModel
 from pytest_lossy.cluster.queue import Piece
 from pytest_lossy.cluster.requests import CaseRequest
@@ -30,25 +30,6 @@ _NOTE_SECONDS = 0.5
 _SHORTAGE_SECONDS = 1.0
 
 
-@dataclass(eq=False)
-class _Hand:
-    """A worker and what it has in hand."""
-
-    worker: Hashable
-    name: str
-    call: Any
-    node: Node | None = None
-    """None until it runs."""
-    job: Job | None = None
-    piece: Piece | None = None
-    """None while it loads a model that nobody had loaded."""
-    model: WantedModel | None = None
-
-    @property
-    def address(self) -> str:
-        return self.node.address if self.node is not None else ""
-
-
 class Pool:
     """Workers and what they do. Public methods may be called from any thread.
 
@@ -60,9 +41,9 @@ class Pool:
 
     def __init__(self, backend: Backend, store: RunStore, workers: int) -> None:
         self._backend, self._store, self._wanted = backend, store, workers
-        self._ledger = Ledger(store)
+        self._ledger, self._notes = Ledger(store), store.folder / "progress"
         self._lock = threading.RLock()
-        self._hands: list[_Hand] = []
+        self._hands: list[Hand] = []
         self._asked = self._failed_starts = 0
         self._next_note = self._next_look = 0.0
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -205,10 +186,10 @@ class Pool:
                 return
         while len(self._hands) < self._wanted:
             worker, call = self._backend.start()
-            self._hands.append(_Hand(worker, f"ray-{self._asked}", call))
+            self._hands.append(Hand(worker, f"ray-{self._asked}", call))
             self._asked += 1
 
-    def _give(self, hand: _Hand) -> bool:
+    def _give(self, hand: Hand) -> bool:
         """Give an idle worker something to do; False where there is nothing for it."""
         ledger = self._ledger
         if ledger.finishing:
@@ -236,7 +217,7 @@ class Pool:
             self._send(hand, job)
         return True
 
-    def _join(self, hand: _Hand) -> bool:
+    def _join(self, hand: Hand) -> bool:
         """With nothing else to do, load a model that others are loading: its cases will be shared."""
         shared = [
             model
@@ -249,16 +230,16 @@ class Pool:
             self._load(hand, model)
         return False
 
-    def _load(self, hand: _Hand, model: WantedModel) -> None:
+    def _load(self, hand: Hand, model: WantedModel) -> None:
         model.opening += 1
         hand.model = model
         self._send(hand, Open(model.spec))
 
-    def _send(self, hand: _Hand, job: Job) -> None:
+    def _send(self, hand: Hand, job: Job) -> None:
         hand.job = job
         hand.call = self._backend.send(hand.worker, job)
 
-    def _returned(self, hand: _Hand) -> None:
+    def _returned(self, hand: Hand) -> None:
         """A call is ready."""
         call, piece, model = hand.call, hand.piece, hand.model
         hand.call = hand.job = hand.piece = hand.model = None
@@ -289,13 +270,13 @@ class Pool:
         elif piece is not None:
             self._worked(hand, piece, answer, reference)
 
-    def _opened(self, hand: _Hand, model: WantedModel, answer: Answer) -> None:
+    def _opened(self, hand: Hand, model: WantedModel, answer: Answer) -> None:
         if answer.trouble is not None:
             self._refused(hand, model, answer.trouble)
         elif answer.facts is not None:
             self._ledger.opened(model, answer.facts)
 
-    def _worked(self, hand: _Hand, piece: Piece, answer: Answer, reference: Any) -> None:
+    def _worked(self, hand: Hand, piece: Piece, answer: Answer, reference: Any) -> None:
         case = piece.owner
         if answer.trouble is not None and answer.trouble.loading:
             if case.stored and case.pictures:
@@ -312,7 +293,7 @@ class Pool:
         elif answer.evidence is not None:
             self._ledger.evaluated(piece, answer.evidence)
 
-    def _refused(self, hand: _Hand, model: WantedModel, trouble: Trouble) -> None:
+    def _refused(self, hand: Hand, model: WantedModel, trouble: Trouble) -> None:
         """A machine cannot load a model: another may, for not every machine holds all data."""
         model.refused.setdefault(hand.address, trouble)
         if not self._give_up(model) and not model.loaded.done() and not model.opening:
@@ -326,11 +307,11 @@ class Pool:
             return True
         return False
 
-    def _lost(self, hand: _Hand, piece: Piece | None, model: WantedModel | None, reason: str) -> None:
+    def _lost(self, hand: Hand, piece: Piece | None, model: WantedModel | None, reason: str) -> None:
         """A worker died: what it had in hand is tried again elsewhere, and another worker will be asked for."""
         self._hands.remove(hand)
         self._ledger.queue.leave(hand.worker)
-        self._note(hand, None)
+        write_note(self._notes, hand.name, None)
         if hand.node is None:
             self._failed_starts += 1
             if self._failed_starts >= ATTEMPTS:
@@ -359,34 +340,7 @@ class Pool:
         busy = [hand for hand in self._hands if hand.job is not None]
         done = self._backend.progress([hand.worker for hand in busy if isinstance(hand.job, Evaluate)])
         for hand in self._hands:
-            self._note(hand, _progress_text(hand, done.get(hand.worker, 0)))
-
-    def _note(self, hand: _Hand, text: str | None) -> None:
-        path = self._store.folder / "progress" / hand.name
-        with contextlib.suppress(OSError):  # a courtesy: a full disk is reported by whoever writes results
-            if text is None:
-                path.unlink(missing_ok=True)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
-
-
-def _progress_text(hand: _Hand, done: int) -> str | None:
-    """What a worker is at; None where it idles."""
-    if hand.node is None:
-        return f"{hand.name} starts"
-    if isinstance(hand.job, Open):
-        return f"{hand.job.spec.name} loads"
-    if hand.job is None or hand.piece is None:
-        return None
-    case = hand.piece.owner
-    name = f"{case.request.case.model}::{case.request.case.name}"
-    facts = case.model.facts
-    if not isinstance(hand.job, Evaluate) or facts is None:
-        return f"{name} is reduced"
-    total = facts.info.data.samples or 0
-    finished = (facts.batches - case.left) * case.request.spec.spec.batch_size + done
-    return f"{name} {min(finished, total)}/{total}"
+            write_note(self._notes, hand.name, progress_text(hand, done.get(hand.worker, 0)))
 
 
 def _died(what: str, reason: str) -> str:
