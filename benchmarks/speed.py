@@ -1,13 +1,14 @@
 """How fast a run is, beside its floor and beside what users do today. One command; ratios with their spread.
 
-    python benchmarks/speed.py [PART ...] [--rounds 3] [--images 48] [--heavy-images 16]
+    python benchmarks/speed.py [PART ...] [--rounds 2] [--images 48] [--heavy-images 16]
 
-Everything that is compared runs in turns, each in a fresh process on the same pictures. Each ratio is given in wall time and
-in processor time: on a machine that does other work only the second means much. It is the median over rounds, with the range.
+Everything that is compared runs in turns, each in a fresh process on the same pictures. Each ratio is given in wall time
+and in processor time: on a machine that does other work only the second means much. It is the median over rounds, with the
+range.
 
 * ``a``: ours beside the floor, (forward + codec + one decoding of each source) / cores, each measured alone on one thread: a
-  light and a heavy model, seven levels of JPEG and six of H.264. There are two floors. ``as is``: torch's allocator and Pillow
-  as they come. ``tuned``: both as pytest-lossy runs them, which is the stricter one.
+  light and a heavy model, seven levels of JPEG and six of H.264. There are two floors. ``as is``: torch's allocator and
+  Pillow as they come. ``tuned``: both as pytest-lossy runs them, which is the stricter one.
 * ``b``: ours beside the loop that a good engineer would write: Pillow, batches of 8, the levels outside.
 * ``c``: ours beside NRTK in MAITE's ``evaluate``, ``nrtk_perturber``, and albumentations in a DataLoader with two workers.
 * ``d``: one worker beside two. ``e``: a second run with a warm cache (H.264). ``f``: start-up beside other plugins.
@@ -80,7 +81,7 @@ def main() -> None:
     """Measure what was asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help="a to h; default all")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--heavy-images", type=int, default=16)
     chosen = parser.parse_args()
@@ -101,14 +102,14 @@ def main() -> None:
                         floors(project, net, count, codec, several)
             elif part == "b":
                 loops(project, "light", light, rounds, [("plain", 1), ("plain", project.cores)])
-                loops(project, "heavy", heavy, max(1, rounds - 2), [("plain", 1), ("plain", project.cores)])
+                loops(project, "heavy", heavy, max(1, rounds - 1), [("plain", 1), ("plain", project.cores)])
             elif part == "c":
                 kinds = [
                     (kind, project.cores)
                     for kind, library in (("maite", "nrtk"), ("nrtk", "nrtk"), ("albumentations", "albumentations"))
                     if importlib.util.find_spec(library) or print(f"  {library} is not installed")
                 ]
-                loops(project, "light", light, max(1, rounds - 1), kinds)
+                loops(project, "light", light, rounds, kinds)
             elif part == "d":
                 one, two = [], []
                 for _ in range(rounds):
@@ -121,7 +122,7 @@ def main() -> None:
             elif part == "f":
                 project.script("startup.py", "--rounds", "10")
             elif part == "g":
-                project.script("average_precision.py")
+                project.script("average_precision.py", "--images", "200", "--detections", "8000")
                 project.bootstrap()
             else:
                 few, many = project.peak(100), project.peak(2000)

@@ -4,8 +4,8 @@
 
 Kinds: ``plain``, Pillow in a loop with batches of 8 and the levels outside; ``albumentations``, its ImageCompression in a
 DataLoader with two workers; ``maite``, NRTK's perturber of that transform in MAITE's ``evaluate``; ``nrtk``, the data sets
-that ``nrtk_perturber`` makes, then ``evaluate``. The last three compress BGR, so red and blue are exchanged before and after by
-hand; all of them leave torch as installed.
+that ``nrtk_perturber`` makes, then ``evaluate``. The last three compress BGR, so red and blue are exchanged before and after
+by hand; all of them leave torch as installed.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ to 64 bytes. In the header an array is ``{"__array__": [dtype, shape, offset]}``
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,15 +58,10 @@ def pack(tree: Any) -> bytes:
         raise TypeError(f"{type(node).__name__} cannot be packed")
 
     header = json.dumps(plain(tree)).encode()
-    start = _aligned(8 + len(header))
-    buffer = bytearray(start + offset)
-    buffer[:8] = len(header).to_bytes(8, "little")
-    buffer[8 : 8 + len(header)] = header
-    position = start
+    parts: list[bytes | memoryview] = [len(header).to_bytes(8, "little"), header, _padding(8 + len(header))]
     for array in arrays:
-        buffer[position : position + array.nbytes] = array.reshape(-1).view(np.uint8).data
-        position += _aligned(array.nbytes)
-    return bytes(buffer)
+        parts += [array.reshape(-1).view(np.uint8).data, _padding(array.nbytes)]
+    return b"".join(parts)
 
 
 def unpack(path: Path) -> Any:
@@ -75,7 +71,9 @@ def unpack(path: Path) -> Any:
         OSError: the file cannot be read.
         ValueError: it is damaged.
     """
-    mapped = np.memmap(path, dtype=np.uint8, mode="r")
+    with path.open("rb") as stream:
+        # An empty file cannot be mapped, which is a ValueError, too.
+        mapped = np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
     if len(mapped) < 8:
         raise ValueError("shorter than its header")
     length = int.from_bytes(mapped[:8].tobytes(), "little")
@@ -91,7 +89,7 @@ def unpack(path: Path) -> Any:
                 first = start + offset
                 if first + size > len(mapped):
                     raise ValueError("shorter than its arrays")
-                return np.asarray(mapped[first : first + size]).view(kind).reshape(shape)
+                return mapped[first : first + size].view(kind).reshape(shape)
             if _TUPLE in node:
                 return tuple(restore(value) for value in node[_TUPLE])
             return {key: restore(value) for key, value in node.items()}
@@ -100,6 +98,10 @@ def unpack(path: Path) -> Any:
         return node
 
     return restore(tree)
+
+
+def _padding(size: int) -> bytes:
+    return bytes(_aligned(size) - size)
 
 
 def _aligned(size: int) -> int:
