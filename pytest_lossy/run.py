@@ -10,20 +10,19 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lossy.cases import Case, CodecPlan, IndexedSpec
 from pytest_lossy.errors import ConfigurationError, ResultsError
+from pytest_lossy.matrix import CaseMatrix
 from pytest_lossy.own_tests.declared import DeclaredSpecs
 from pytest_lossy.own_tests.search import tests_use_lossy
-from pytest_lossy.planning import Plan, codec_plans, plan_cases, plan_run, read_specs, selected_plans
+from pytest_lossy.planning import Plan, codec_plans, plan_run, read_specs, selected_plans
 from pytest_lossy.results.document import CaseRow, ResultsDocument
 from pytest_lossy.results.store import ReportFolder, RunStore
 from pytest_lossy.scheduling.devices import DEVICE_VARIABLE
-from pytest_lossy.scheduling.shards import shard_of_cases
 from pytest_lossy.settings import Settings, parse_settings
 from pytest_lossy.thresholds.rules import Thresholds
 
@@ -62,14 +61,14 @@ class Run:
         """What Python tests add to them."""
         self.written_gates: WrittenGates | None = None
         """What became of the thresholds file, at the end of a run that writes it."""
-        self._case_table: dict[tuple[str, str], tuple[IndexedSpec, Case]] | None = None
-        self._planned_of: dict[Path, list[Case]] = {}
-        self._shard_table: dict[tuple[str, str], set[int]] | None = None
-        self._started = time.time()
-        self._resumed = 0
-        self._baseline: Baseline | None = None
+        self.matrix = CaseMatrix(settings, plan)
+        self.started = time.time()
+        self.resumed = 0
+        self.baseline: Baseline | None = None
+        """What this run is compared with: read before anything is replaced."""
         self._specs = {spec.path: spec for spec in plan.specs}
-        self._published: list[tuple[str, Path]] = []
+        self.written: list[tuple[str, Path]] = []
+        """Label and path of what the end of the run left."""
         self._progress: Any = None
         self._pictures: dict[str, int] | None = None
         self._cache: MediaCache | None = None
@@ -192,8 +191,11 @@ class Run:
         Raises:
             ResultsError: another run holds it, it cannot be written, or there is no such baseline.
         """
-        self._resumed = self.folder.open(resume=self.settings.resume)
-        self._find_baseline()
+        self.resumed = self.folder.open(resume=self.settings.resume)
+        if self.settings.compare is not None:
+            from pytest_lossy.comparing import find_baseline
+
+            self.baseline = find_baseline(self.settings.compare, self.settings.baselines, self.folder.root, self.root)
         if self.settings.spill_bytes:
             try:
                 _remove_abandoned(Path(tempfile.gettempdir()))
@@ -222,36 +224,11 @@ class Run:
         parts = node_id.split("::")
         if len(parts) != 3:
             return None
-        return self._cases().get((parts[1], parts[2]))
-
-    def _cases(self) -> dict[tuple[str, str], tuple[IndexedSpec, Case]]:
-        if self._case_table is None:
-            self._case_table = {
-                (case.model, case.name): (spec, case) for spec in self.plan.specs for case in self.cases_of(spec)
-            }
-        return self._case_table
+        return self.matrix.cases().get((parts[1], parts[2]))
 
     def cases_of(self, spec: IndexedSpec) -> list[Case]:
         """The cases of a spec that the flags select and that are this machine's share."""
-        cases = self._planned_cases(spec)
-        if self.settings.shard is None:
-            return cases
-        mine = self.settings.shard[0] - 1
-        return [case for case in cases if mine in self._shards()[case.model, case.name]]
-
-    def _planned_cases(self, spec: IndexedSpec) -> list[Case]:
-        """The cases of a spec on all machines together; planned once, and asked for by every step of a run."""
-        if spec.path not in self._planned_of:
-            self._planned_of[spec.path] = plan_cases(spec, self.settings, self.plan.thresholds)
-        return self._planned_of[spec.path]
-
-    def _shards(self) -> dict[tuple[str, str], set[int]]:
-        if self._shard_table is None:
-            number = self.settings.shard[1] if self.settings.shard else 1
-            self._shard_table = shard_of_cases(
-                [(spec, cases) for spec in self.plan.specs if (cases := self._planned_cases(spec))], number
-            )
-        return self._shard_table
+        return self.matrix.mine(spec)
 
     def case_context(self) -> CaseContext:
         """What every case of this process shares."""
@@ -280,7 +257,7 @@ class Run:
 
         if self._pictures is None:
             chosen = {tuple(node_id.split("::")[1:]) for node_id in self.planned}
-            cases = [case for key, (_, case) in self._cases().items() if key in chosen]
+            cases = [case for key, (_, case) in self.matrix.cases().items() if key in chosen]
             cases += [case for entry in self.declared if entry.marked for case in entry.cases]
             self._pictures = plan_pictures(cases, self.settings.gallery)
         return self._pictures
@@ -369,7 +346,7 @@ class Run:
                 f"lossy: each case that runs gets {where} in {self.settings.thresholds.name}; old ones fail nothing"
             )
         if self.settings.resume:
-            lines.append(f"lossy: resuming, with the evidence of {self._resumed} cases of the run before")
+            lines.append(f"lossy: resuming, with the evidence of {self.resumed} cases of the run before")
         if self.cluster is not None:
             lines.append(self.cluster.header_line())
         return lines
@@ -385,118 +362,16 @@ class Run:
         """
         if not self.folder.is_open or not self.store.folder.exists():
             return None  # --collect-only: a run in progress is another's, and one that was killed may still be resumed
-        # In the order of the specs, whatever order the cases ran in: equal runs leave equal files.
-        order = {key: position for position, key in enumerate(self._cases())}
-        planned = sorted(
-            ((node_id, *found) for node_id in self.planned if (found := self.case_of(node_id))),
-            key=lambda entry: order[entry[2].model, entry[2].name],
-        )
-        self.declared.read()
-        planned += [(entry.spec.row_id(case), entry.spec, case) for entry in self.declared for case in entry.cases]
-        if not planned:
-            self.folder.discard()
-            return None
-        from jinja2 import TemplateError
+        from pytest_lossy.publishing import publish
 
-        from pytest_lossy.assembly import assemble
-        from pytest_lossy.conclusions import conclude
-        from pytest_lossy.report.files import report_files
-        from pytest_lossy.results.fingerprints import previous_warnings
-        from pytest_lossy.results.pictures import read_pictures
-
-        document = assemble(
-            self.store,
-            planned,
-            replace(self.plan, warnings=(*self.plan.warnings, *self.declared.dead_rules())),
-            self.settings,
-            started=datetime.fromtimestamp(self._started, UTC),
-            seconds=time.time() - self._started,
-            exit_status=exit_status,
-            interrupted=interrupted,
-            workers=self.cluster.workers if self.cluster is not None else self.workers,
-            command=self.command,
-        )
-        document = document.model_copy(update={"run": document.run.model_copy(update=self._share())})
-        if self.settings.update is not None:
-            document = self._with_new_gates(document, planned, exit_status)
-        document = conclude(document, self.store, self.plan.thresholds)
-        document = self._compared(document)
-        machines = self.cluster.warnings() if self.cluster is not None else []
-        warnings = [*document.run.warnings, *machines, *previous_warnings(self.folder.root / "results.json", document)]
-        document = document.model_copy(update={"run": document.run.model_copy(update={"warnings": warnings})})
-        # The numbers first: a page that cannot be drawn must not cost the run.
-        self.folder.publish("results.json", document.to_json())
-        self._published = [("results", self.folder.root / "results.json")]
-        if self.settings.save is not None and document.run.status == "complete":
-            from pytest_lossy.comparing import save_baseline
-
-            kept = save_baseline(self.settings.save, self.folder.root, self.settings.baselines)
-            self._published.append(("baseline", kept))
-        try:
-            for name, content in report_files(document, read_pictures(self.folder.root, document)):
-                self.folder.write(name, content)
-        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, TemplateError) as error:
-            self.problem = (
-                f"a page of the report could not be drawn ({type(error).__name__}: {error}). The numbers are safe in "
-                f"{self._published[0][1]}; with a version that mends this, `pytest-lossy report` draws the pages from it"
-            )
-            return document
-        self._published.insert(0, ("report", self.folder.root / "index.html"))
-        return document
-
-    def _with_new_gates(
-        self, document: ResultsDocument, planned: Sequence[tuple[str, IndexedSpec, Case]], exit_status: int
-    ) -> ResultsDocument:
-        """Write the thresholds file, and judge what was measured by it."""
-        from pytest_lossy.gate_update import write_gates
-        from pytest_lossy.thresholds.updating import WrittenGates
-
-        if exit_status not in (0, 1):
-            problem = "the run was stopped; run it to its end"
-            self.written_gates = WrittenGates(self.settings.thresholds.name, self.settings.margin, problem=problem)
-            return document
-        document, self.written_gates = write_gates(document, planned, self.plan, self.settings, self.store, self.root)
-        return document
-
-    def _find_baseline(self) -> None:
-        """Read what this run is compared with, before anything is replaced.
-
-        Raises:
-            ResultsError: there is none.
-        """
-        if self.settings.compare is not None:
-            from pytest_lossy.comparing import find_baseline
-
-            self._baseline = find_baseline(self.settings.compare, self.settings.baselines, self.folder.root, self.root)
-
-    def _compared(self, document: ResultsDocument) -> ResultsDocument:
-        """The document beside its baseline, whose replicates still lie where they were."""
-        if self._baseline is None:
-            return document
-        from pytest_lossy.comparing import compare_runs, parse_fail_rule
-
-        rule = parse_fail_rule(self.settings.compare_fail) if self.settings.compare_fail else None
-        comparison = compare_runs(self._baseline, document, self.store.folder, rule)
-        return document.model_copy(update={"comparison": comparison})
-
-    def _share(self) -> dict[str, Any]:
-        """What the results say of a run that is part of another."""
-        shared: dict[str, Any] = {"resumed": self._resumed}
-        if self.settings.shard is not None:
-            shared["shard"] = "{}/{}".format(*self.settings.shard)
-            shared["planned"] = [
-                f"{spec.shown}::{spec.name}::{case.name}"
-                for spec in self.plan.specs
-                for case in self._planned_cases(spec)
-            ] + self.declared.all_rows()
-        return shared
+        return publish(self, exit_status, interrupted=interrupted)
 
     def published(self) -> list[tuple[str, str]]:
         """Label and path of what :meth:`finish` wrote, relative to the current folder where below it."""
         here = Path.cwd()
         return [
             (label, str(path.relative_to(here)) if path.is_relative_to(here) else str(path))
-            for label, path in self._published
+            for label, path in self.written
         ]
 
     def close(self) -> None:
