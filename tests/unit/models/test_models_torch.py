@@ -224,10 +224,13 @@ def test_no_gradients_and_evaluation_mode(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "needs exactly one of torch, torchvision, onnx, litert, export, callable, name, found none"),
+        ({}, "needs exactly one of torch, torchvision, onnx, litert, export, maite, callable, name, found none"),
         ({"torch": "a:b", "onnx": "x"}, "found torch and onnx"),
         ({"onnx": "x", "weights": "y"}, "belong to torch and torchvision models, not to 'onnx'"),
-        ({"litert": "x", "kwargs": {"a": 1}}, "belong to torch, torchvision and callable models, not to 'litert'"),
+        (
+            {"litert": "x", "kwargs": {"a": 1}},
+            "belong to torch, torchvision, maite and callable models, not to 'litert'",
+        ),
         ({"torch": "a"}, "is not of the form"),
         ({"torch": "a:b", "sha256": "zz"}, "pattern"),
     ],
