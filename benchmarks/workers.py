@@ -85,7 +85,7 @@ def content(folder: Path) -> dict[str, Any]:
         for kind in ("evidence", "replicates")
         for path in sorted((folder / kind).iterdir())
     }
-    return {"document": {name: part for name, part in document.items() if name != "run"}, **files}
+    return {**{name: part for name, part in document.items() if name != "run"}, **files}
 
 
 def spread(values: list[float]) -> str:
@@ -125,8 +125,11 @@ def main() -> None:
                 values.append(found[name].clock / found["workers"].clock)
             expected = content(folder / chosen[0])
             for name in chosen[1:]:
-                if content(folder / name) != expected:
-                    sys.exit(f"the results of '{chosen[0]}' and '{name}' differ")
+                seen = content(folder / name)
+                if differing := [
+                    part for part in sorted(seen.keys() | expected) if seen.get(part) != expected.get(part)
+                ]:
+                    sys.exit(f"the results of '{chosen[0]}' and '{name}' differ in {', '.join(differing)}")
         for name, values in ratios.items():
             print(f"{name} / workers: {spread(values)}")
         print("results of all variants are equal, byte for byte")
