@@ -186,7 +186,7 @@ def test_same_bytes_as_without_a_cluster(suite: pytest.Pytester, cluster: str, m
     assert len(built) == 2, "each worker loaded the toy"
     assert int((root / "log" / "driver").read_text()) not in built
     (root / "lossy-report").rename(root / "over-ray")
-    suite.runpytest_subprocess(*COMMON, timeout=TIMEOUT)
+    suite.runpytest_inprocess(*COMMON)
     alone = comparable(root / "lossy-report")
     assert over[0] == alone[0]
     assert over[1].keys() == alone[1].keys()
