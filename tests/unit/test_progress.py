@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def status(folder: Path, stream: io.StringIO, *, terminal: bool, used: int = 20) -> StatusLine:
-    run: Any = SimpleNamespace(store=SimpleNamespace(folder=folder), planned=["x"] * 8)
+    run: Any = SimpleNamespace(store=SimpleNamespace(folder=folder), expected=lambda: 8)
     reporter: Any = SimpleNamespace(_tw=SimpleNamespace(fullwidth=80, width_of_current_line=used))
     return StatusLine(stream, reporter, run, terminal=terminal)
 
