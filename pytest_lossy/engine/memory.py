@@ -8,11 +8,15 @@ otherwise, and the process holds what it held at its peak anyway.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import sys
 import threading
 
-__all__ = ["in_main_arena", "keep_freed_memory", "return_freed_memory"]
+__all__ = ["in_main_arena", "keep_freed_memory", "return_freed_memory", "return_now_and_then"]
+
+BATCHES_BETWEEN = 32
+"""Batches from one return of unused memory to the next: fresh pages for one batch in so many cost nearly nothing."""
 
 # glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
@@ -22,6 +26,7 @@ _USERS_OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_M
 """Whoever sets one of these has chosen how memory is allocated."""
 
 _lock = threading.Lock()
+_batches = itertools.count(1)
 _kept: bool | None = None
 
 
@@ -59,6 +64,12 @@ def return_freed_memory() -> None:
     """Give the system back what is kept but not used: called when a model is freed."""
     if _kept:
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def return_now_and_then() -> None:
+    """Called after each batch: results that stay pin the pages around them, and without this the heap would grow slowly."""
+    if _kept and next(_batches) % BATCHES_BETWEEN == 0:
+        return_freed_memory()
 
 
 def _configure() -> bool:

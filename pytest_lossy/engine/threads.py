@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-from pytest_lossy.engine.memory import in_main_arena
+from pytest_lossy.engine.memory import in_main_arena, return_now_and_then
 
 __all__ = ["Progress", "one_torch_thread", "run_here", "run_in_threads"]
 
@@ -68,6 +68,7 @@ def run_here(
             except Exception as error:  # noqa: BLE001  raised below, once no earlier batch can fail
                 failures[number] = error
                 continue
+            return_now_and_then()
             done += sizes[number]
             if progress is not None:
                 progress(done, sum(sizes))
@@ -97,6 +98,7 @@ def run_in_threads(
                 continue
             try:
                 futures[number].set_result(work(number))
+                return_now_and_then()
             except BaseException as error:  # noqa: BLE001  raised in the calling thread
                 failed = min(failed, number)  # a race costs a batch, never the first failure
                 futures[number].set_exception(error)

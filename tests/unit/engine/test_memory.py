@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 
 import pytest
+
+from pytest_lossy.engine import memory
 
 PROBE = """
 import resource, sys
@@ -71,3 +74,17 @@ def test_freed_memory_is_kept_and_given_back() -> None:
 def test_who_chose_otherwise_is_obeyed(name: str) -> None:
     value = "glibc.malloc.check=0" if name == "GLIBC_TUNABLES" else "131072"
     assert probe("keep", **{name: value})[0] == "False"
+
+
+def test_memory_is_returned_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned: list[int] = []
+    monkeypatch.setattr(memory, "_kept", True)
+    monkeypatch.setattr(memory, "_batches", itertools.count(1))
+    monkeypatch.setattr(memory, "return_freed_memory", lambda: returned.append(1))
+    for _ in range(3 * memory.BATCHES_BETWEEN + 1):
+        memory.return_now_and_then()
+    assert len(returned) == 3
+    monkeypatch.setattr(memory, "_kept", False)
+    for _ in range(memory.BATCHES_BETWEEN):
+        memory.return_now_and_then()
+    assert len(returned) == 3
