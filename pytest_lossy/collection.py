@@ -99,9 +99,7 @@ class LossyItem(pytest.Item):
         super().__init__(name, parent, **kwargs)
         self.case, self.collector = case, parent
         self.run = parent.run
-        self.add_marker(
-            pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=marker_level(case))
-        )
+        self.add_marker(pytest.mark.lossy(model=case.model, task=case.task, codec=case.label, level=marker_level(case)))
 
     def setup(self) -> None:
         """Called before the case runs, after its model was loaded."""
@@ -157,6 +155,7 @@ class LossyItem(pytest.Item):
         primary = task_primary(self.case.task) if self.case.task in TASKS.builtin else ""
         return error_row(self.nodeid, self.case, primary, message, verdict, self.run.worker)
 
+
 def row_properties(row: CaseRow) -> list[tuple[str, float | str]]:
     """Flat scalars for junit; exact builtins, since anything else would kill an xdist worker."""
     metric = row.metrics.get(row.primary)
@@ -172,7 +171,6 @@ def row_properties(row: CaseRow) -> list[tuple[str, float | str]]:
     if row.knee is not None:
         values |= {"knee": position.level.value if position else None, "knee_status": row.knee.status}
     return [(f"lossy_{name}", value) for name, value in values.items() if value is not None]
-
 
 
 def _problem_of(action: Callable[[], None]) -> str | None:
