@@ -5,7 +5,6 @@ It gets everything by value and returns everything by value, for its machine may
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from pytest_lossy.cluster.work import (
 )
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.cores import usable_cores
 from pytest_lossy.engine.gallery import GalleryOfCase
 from pytest_lossy.engine.loaded import measure_evidence
 from pytest_lossy.engine.media_cache import MediaCache
@@ -119,10 +119,9 @@ class Worker:
             if self._runtime is not None:
                 self._runtime.close()
                 self._runtime = None
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             options = RuntimeOptions(
                 device=(self._setup.device,),
-                workers=max(1, int(cores // max(1.0, self._setup.cpus))),
+                workers=max(1, int(usable_cores() // max(1.0, self._setup.cpus))),
                 samples=self._setup.samples,
                 spill=self._folder.spill if self._setup.spill_bytes else None,
                 spill_bytes=self._setup.spill_bytes,

@@ -18,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 from pytest_lossy import __version__
 from pytest_lossy.cache_command import cache_info
+from pytest_lossy.cores import usable_cores
 from pytest_lossy.doctor.findings import Finding
 from pytest_lossy.engine.media_cache import DEFAULT_LIMIT_BYTES
 from pytest_lossy.errors import LossyError
@@ -58,7 +59,7 @@ def _check_python() -> Iterator[Finding]:
     packages = dict(found.packages)
     shown = ", ".join(f"{name} {version}" for name, version in packages.items() if name != "pytest-lossy")
     yield Finding("machine", "packages", "works", shown, packages)
-    cores = _usable_cores()
+    cores = usable_cores()
     yield Finding(
         "machine",
         "processor",
@@ -89,11 +90,6 @@ def check_versions() -> Iterator[Finding]:
         yield Finding("machine", name, "broken", reason=f"{name} {reason}", action=action)
     if not wrong:
         yield Finding("machine", "versions", "works", "Python and every dependency are as recent as needed")
-
-
-def _usable_cores() -> int:
-    """Cores that the scheduler gives this process; a container's time quota is not among what it sees."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_av() -> Iterator[Finding]:
