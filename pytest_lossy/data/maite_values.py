@@ -1,4 +1,4 @@
-"""Values of MAITE's protocols (https://pypi.org/project/maite/) as this package has them.
+"""Values of MAITE's protocols (https://github.com/mit-ll-ai-technology/maite) as this package has them.
 
 The protocols are structural: an object conforms by its attributes, and nothing here needs the package itself.
 """
