@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_lossy.cases import Case
-from pytest_lossy.thresholds.rules import PRIMARY, Bound, Rule, Thresholds, aggregate
+from pytest_lossy.thresholds.rules import Bound, Rule, Thresholds, aggregate
 
 __all__ = ["Decision", "decisions"]
 
@@ -36,14 +36,9 @@ def decisions(
             as those of a third-party task that was not loaded: any name may then be one.
     """
     ranked: dict[tuple[str, Bound], list[tuple[tuple[float, ...], Rule]]] = {}
-    for rule in thresholds.rules_for(case.model):
-        rank = rule.rank(case)
-        if rank is None or rule.reference != case.reference:
-            continue
-        is_primary = aggregate(rule.metric) == PRIMARY
-        metric = primary + rule.metric.removeprefix(PRIMARY) if is_primary else rule.metric
+    for metric, rank, rule in thresholds.bearing_on(case, primary):
         if metrics is None or aggregate(metric) in metrics:
-            ranked.setdefault((metric, rule.bound), []).append(((*rank, not is_primary), rule))
+            ranked.setdefault((metric, rule.bound), []).append((rank, rule))
     found = {}
     for (metric, bound), rules in ranked.items():
         best = max(rank for rank, _ in rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -219,6 +219,25 @@ class Thresholds:
         """The mix of that name."""
         return next(mix for mix in self.mixes if mix.name == name)
 
+    def bearing_on(self, case: Case, primary: str) -> Iterator[tuple[str, tuple[float, ...], Rule]]:
+        """The rules that match a case, in the order of the file.
+
+        Args:
+            case: any case.
+            primary: the metric that ``primary`` stands for.
+
+        Yields:
+            the metric, with ``primary`` resolved; how specific the rule is, the larger the more; the rule.
+
+        """
+        for rule in self.rules_for(case.model):
+            rank = rule.rank(case)
+            if rank is None or rule.reference != case.reference:
+                continue
+            is_primary = aggregate(rule.metric) == PRIMARY
+            metric = primary + rule.metric.removeprefix(PRIMARY) if is_primary else rule.metric
+            yield metric, (*rank, not is_primary), rule
+
     def gates_for(self, case: Case, primary: str, metrics: Mapping[str, bool]) -> list[Gate]:
         """The gates of ``case``: per metric and bound, the most specific rule.
 
@@ -235,12 +254,7 @@ class Thresholds:
         best: dict[tuple[str, Bound], tuple[tuple[float, ...], Rule]] = {}
         problems: list[Problem] = []
         conflicts: dict[tuple[str, Bound], Problem] = {}
-        for rule in self.rules_for(case.model):
-            rank = rule.rank(case)
-            is_primary = aggregate(rule.metric) == PRIMARY
-            metric = primary + rule.metric.removeprefix(PRIMARY) if is_primary else rule.metric
-            if rank is None or rule.reference != case.reference:
-                continue
+        for metric, rank, rule in self.bearing_on(case, primary):
             if rule.bound == "max_drop" and case.reference == "clean" and not known.get(aggregate(metric), True):
                 message = f"{metric} is an error and has no drop in label-free mode; gate it with 'max'"
                 problems.append(Problem(Path(rule.file), rule.line, message))
@@ -251,7 +265,6 @@ class Thresholds:
                     message = f"task '{case.task}' of {case.model} has no metric '{metric}'; {hint}"
                     problems.append(Problem(Path(rule.file), rule.line, message))
                 continue
-            rank = (*rank, not is_primary)
             held = best.get((metric, rule.bound))
             if held is None or rank > held[0]:
                 best[metric, rule.bound] = (rank, rule)
