@@ -144,7 +144,9 @@ class Ledger:
             return
         case.left = facts.batches
         cost = static_cost(case.request.case, case.request.spec.media)
-        self.queue.add(Piece(case.model.spec.name, case, case.request.rank, cost, 0, facts.batches))
+        # What `model.execution` changes is told of the whole clean case.
+        whole = case.request.case.is_clean and not case.model.spec.spec.model.execution.is_plain
+        self.queue.add(Piece(case.model.spec.name, case, case.request.rank, cost, 0, facts.batches, whole))
 
     def _has_evidence(self, request: CaseRequest, facts: Facts) -> bool:
         """Whether the store has the case's evidence: this run's, or an earlier one's of the same inputs."""

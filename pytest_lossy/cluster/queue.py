@@ -30,6 +30,8 @@ class Piece:
     """Of the whole piece, in any unit."""
     first: int = 0
     stop: int = 1
+    whole: bool = False
+    """It is for one worker, whatever its size."""
 
     def cut(self, batches: int) -> tuple[Piece, Piece]:
         """The first ``batches`` of the piece, and the rest."""
@@ -107,7 +109,7 @@ class WorkQueue:
         piece = heapq.heappop(group.waiting)[3]
         group.cost = group.cost - piece.cost if group.waiting else 0.0  # no rounding error is left behind
         batches = piece.stop - piece.first
-        if workers > 1 and batches > 1:
+        if workers > 1 and batches > 1 and not piece.whole:
             fair = max(1, math.ceil(batches * left / (2 * workers * piece.cost)))
             if fair < batches:
                 piece, rest = piece.cut(fair)

@@ -90,8 +90,10 @@ class Worker:
             return self._told(Answer(self._facts(runtime))), None
         try:
             codec = _codec(job.plan)
-            part = slice(job.first, job.stop)
-            evidence = runtime.pipeline.evaluate(codec, job.case.level, self._count, part)
+            if (job.first, job.stop) == (0, runtime.pipeline.batches):
+                evidence = runtime.evaluate(job.case, codec, self._count)
+            else:
+                evidence = runtime.pipeline.evaluate(codec, job.case.level, self._count, slice(job.first, job.stop))
         except LossyError as error:
             return self._told(Answer(trouble=self._trouble(error, loading=False))), None
         return self._told(Answer(evidence=evidence)), None

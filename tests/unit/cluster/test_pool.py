@@ -306,9 +306,16 @@ def test_evidence_of_an_earlier_run_counts_where_its_inputs_are_the_same(
     assert evaluated == {"clean", "jpeg-q50", "jpeg-q5"}
 
 
-def test_real_workers_measure_and_draw_as_one_process_does(begin: Any, spec: IndexedSpec, store: RunStore) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_real_workers_measure_and_draw_as_one_process_does(
+    begin: Any, spec: IndexedSpec, store: RunStore, precision: str
+) -> None:
     """From shipped files alone: the repository is moved away before a worker reads it."""
     root = spec.path.parents[1]
+    text = spec.path.read_text(encoding="utf-8")
+    execution = f"model:\n  execution: {{precision: {precision}}}\n"
+    spec.path.write_text(text.replace("model:\n", execution, 1), encoding="utf-8")
+    [spec] = index_specs([spec.path], root)
     local = ModelRuntime.load(spec, RuntimeOptions(device=("cpu",)))
     expected = [local.evaluate(request.case, _codec(request)) for request in wanted(spec)]
     replicates = [
@@ -334,6 +341,8 @@ def test_real_workers_measure_and_draw_as_one_process_does(begin: Any, spec: Ind
         pool.settle([request.case.slug])
         found = store.load_evidence(request.case.slug)
         assert found.ids == whole.ids
+        assert found.meta["notes"] == whole.meta["notes"]
+        assert len(whole.meta["notes"]) == (precision != "float32" and request.case.is_clean)
         assert all(np.array_equal(a[k], b[k]) for a, b in zip(found.evidence, whole.evidence, strict=True) for k in a)
         measured = model.measure(request.case, found, 100)
         assert dict(measured.point) == pytest.approx(dict(drawn.point), rel=0, abs=0, nan_ok=True)

@@ -44,6 +44,13 @@ def test_pieces_can_be_taken_out() -> None:
     assert [waiting.take("x", 1).rank for _ in range(3)] == [0, 2, 4]
 
 
+def test_a_whole_piece_is_not_cut() -> None:
+    waiting = queue(Piece("a", 1, 0, 1.0, 0, 100, whole=True))
+    piece = waiting.take("x", 4)
+    assert (piece.first, piece.stop) == (0, 100)
+    assert waiting.take("y", 4) is None
+
+
 def test_a_single_worker_gets_whole_cases() -> None:
     waiting = queue(Piece("a", 1, 0, 1.0, 0, 100))
     piece = waiting.take("x", 1)
