@@ -51,9 +51,11 @@ def add_rate_differences(document: ResultsDocument, replicates: ReplicatesOf) ->
             curve.curve.metric,
             *curve.codec,
         )
-        rival = first_model.setdefault(key, curve.position)
-        if (parent := _parent(curve, curves)) is not None:
-            rival = parent
+        rival = _parent(curve, curves)
+        if (
+            rival is None
+        ):  # only such a model is one that others are held against, or its parent would be held against it
+            rival = first_model.setdefault(key, curve.position)
         if rival != curve.position and document.curves[rival].metric == curve.curve.metric:
             found.append(_difference("models", curve, curves.at(rival), document.run.confidence))
     return document.model_copy(update={"rate_differences": found})

@@ -48,7 +48,9 @@ def judge(gate: Gate, metric: MetricValue | None, *, reference: Reference = "lab
         if quantity != "value":
             reason += ": the clean metric is missing, 0, or its interval contains 0"
     elif low is None or high is None:
-        reason = "no interval: too few independent units, undefined in most replicates, or a metric that is computed once"
+        reason = (
+            "no interval: too few independent units, undefined in most replicates, or a metric that is computed once"
+        )
     elif meets(low) and meets(high):
         verdict = "passed"
     elif not meets(low) and not meets(high):

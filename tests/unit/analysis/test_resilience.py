@@ -234,3 +234,12 @@ def test_what_cannot_be_computed_is_said() -> None:
     )
     assert (bare.bd_metric, bare.bd_rate) == (None, None)
     assert bare.note == "b, jpeg: fewer than two rates with a defined metric"
+
+
+def test_a_retrained_model_is_held_against_its_parent_and_others_against_the_first_that_is_not() -> None:
+    run = MadeRun()
+    run.add("a.control", retrained=Retrained(parent="a", iterations=1, seed=1, seconds=1))
+    run.add("a", seed=1)
+    run.add("b", seed=2)
+    pairs = [(row.model, row.against_model) for row in analysed(run).rate_differences if row.kind == "models"]
+    assert pairs == [("a.control", "a"), ("b", "a")]
