@@ -177,7 +177,9 @@ def test_same_bytes_as_without_a_cluster(suite: pytest.Pytester, cluster: str, m
     suite.makeconftest(REGISTERED)
     suite.makepyfile(test_ordinary=ORDINARY)
     monkeypatch.setenv("TOY_LOG", str(suite.mkdir("log")))
-    result = suite.runpytest_subprocess(*ray(cluster, "--lossy-ray-env=TOY_LOG"), timeout=TIMEOUT)
+    monkeypatch.setenv("TOY_TOGETHER", "2")
+    shared = ("--lossy-ray-env=TOY_LOG", "--lossy-ray-env=TOY_TOGETHER")
+    result = suite.runpytest_subprocess(*ray(cluster, *shared), timeout=TIMEOUT)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["lossy: Ray at *:*: 2 machines, 2 CPUs; workers of 1 CPUs"])
     over = comparable(root / "lossy-report")
