@@ -64,7 +64,9 @@ def check_files(options: CheckOptions, root: Path) -> list[tuple[Path, int, list
         paths.update(found.resolve() for found in find_specs(path))
     specs = index_specs(paths, root)
     if not specs:
-        raise ConfigurationError(f"{', '.join(map(str, options.specs))}: no spec (*.yaml) to check gates against")
+        raise ConfigurationError(
+            f"{', '.join(map(str, options.specs))}: no spec (*.yaml) to check gates against; name their folder with --specs"
+        )
     plans = {spec.name: _plans(spec, options) for spec in specs}
     _check_names(options, plans)
     rows = read_results(options.results).cases if options.results is not None else []

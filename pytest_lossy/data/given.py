@@ -69,7 +69,7 @@ class GivenDataset:
     def __init__(self, items: Any, name: str, classes: Sequence[str] | None) -> None:
         self._items, self._name = items, name
         if len(items) == 0:
-            raise DataError(f"the data of {name} hold no sample")
+            raise DataError(f"the data of {name} hold no sample; give one at least")
         first = _first(items)
         self._labelled = isinstance(first, Sample) or _is_pair(first)
         named = classes if classes is not None else getattr(items, "classes", None)
@@ -140,7 +140,9 @@ class GivenDataset:
             _digest(digest, (sample.target, dict(sample.context), sample.tags))
         if len(set(ids)) < len(ids):
             twice = next(name for name in ids if ids.count(name) > 1)
-            raise DataError(f"two samples of {self._name} have the id '{twice}'; ids tell samples apart")
+            raise DataError(
+                f"two samples of {self._name} have the id '{twice}'; ids tell samples apart; make them unique"
+            )
         return tuple(ids), tuple(groups), tuple(map(str, range(largest + 1))), digest.hexdigest()
 
 

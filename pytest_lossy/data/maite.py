@@ -173,8 +173,11 @@ def _class_names(names: Any, origin: str) -> tuple[str, ...]:
         by_label = {int(label): str(name) for label, name in names.items()}
     except (AttributeError, TypeError, ValueError):
         raise DataError(
-            f"'{origin}': metadata['index2label'] must map whole numbers to names, got {names!r:.80}"
+            f"'{origin}': metadata['index2label'] must map whole numbers to names, got {names!r:.80}; "
+            "write {0: 'car', 1: 'person'} for example"
         ) from None
     if by_label and min(by_label) < 0:
-        raise DataError(f"'{origin}': metadata['index2label'] names class {min(by_label)}; labels start at 0")
+        raise DataError(
+            f"'{origin}': metadata['index2label'] names class {min(by_label)}; labels start at 0; number them so"
+        )
     return tuple(by_label.get(label, str(label)) for label in range(max(by_label, default=-1) + 1))
