@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.errors import CodecError
 from tests.plugin.conftest import results, suite, toy_images
 
 __all__ = ["suite", "toy_images"]
@@ -30,3 +33,17 @@ def test_gpu_and_cpu_agree(suite: pytest.Pytester, workers: list[str]) -> None:
 def test_auto_takes_the_gpu(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess("--lossy-codec=jpeg", "-k", "clean").assert_outcomes(passed=1)
     assert results(suite)["models"][0]["details"]["device"] == "cuda:0"
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc", "vp9", "av1"])
+def test_nvdec_gives_the_samples_of_the_software(name: str) -> None:
+    rows = np.arange(192, dtype=np.uint8)[:, None, None]
+    noise = np.random.default_rng(0).integers(0, 40, (12, 192, 256, 3), dtype=np.uint8)
+    clip = rows + noise + np.arange(12, dtype=np.uint8)[:, None, None, None]
+    software, hardware = build_codec(name, {}), build_codec(name, {"decoder": "nvdec"})
+    encoded = software.encode(clip, software.levels.default[1], fps=25)
+    try:
+        decoded = hardware.decode(encoded)
+    except CodecError as error:
+        pytest.skip(f"this GPU has no such decoder: {error}")
+    assert np.array_equal(decoded, software.decode(encoded))

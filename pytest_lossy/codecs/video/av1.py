@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from pytest_lossy.codecs.base import Levels, Media
 from pytest_lossy.codecs.video import bitstream
-from pytest_lossy.codecs.video.base import GopOptions, RateOptions, VideoCodec, VideoOptions
+from pytest_lossy.codecs.video.base import DecoderOptions, GopOptions, RateOptions, VideoCodec, VideoOptions
 
 __all__ = ["Av1", "Av1Cbr", "Av1CbrOptions", "Av1Intra", "Av1IntraOptions", "Av1Options"]
 
@@ -30,7 +30,7 @@ class Av1IntraOptions(VideoOptions):
     ] = "yuv420p"
 
 
-class Av1Options(Av1IntraOptions, GopOptions):
+class Av1Options(Av1IntraOptions, GopOptions, DecoderOptions):
     """What a spec may set for ``av1`` beside its levels."""
 
     low_delay: Annotated[
@@ -44,7 +44,7 @@ class Av1Options(Av1IntraOptions, GopOptions):
         return self
 
 
-class Av1CbrOptions(Av1IntraOptions, GopOptions, RateOptions):
+class Av1CbrOptions(Av1IntraOptions, GopOptions, DecoderOptions, RateOptions):
     """What a spec may set for ``av1-cbr`` beside its levels."""
 
     tune: Annotated[Literal["vq", "psnr"], Field(description="what SVT-AV1 optimises: visual quality or PSNR")] = "psnr"

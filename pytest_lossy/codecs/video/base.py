@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_lossy.codecs.base import Encoded, Levels, Media, UInt8Array, describe_options
 from pytest_lossy.codecs.video.bitstream import Bitstream
 from pytest_lossy.codecs.video.colour import CONVERSION, ColourFormat, Matrix, Planes, Range, to_rgb, to_yuv
-from pytest_lossy.codecs.video.decoder import decoded_frames
+from pytest_lossy.codecs.video.decoder import Decoder, decoded_frames
 from pytest_lossy.codecs.video.encoder import EncoderSetup, encode_packets
 from pytest_lossy.codecs.video.payload import Share
 from pytest_lossy.codecs.video.versions import encoder_version, library_versions
 from pytest_lossy.errors import CodecError
 
-__all__ = ["DEFAULT_FPS", "ColourOptions", "GopOptions", "RateOptions", "VideoCodec", "VideoOptions"]
+__all__ = ["DEFAULT_FPS", "ColourOptions", "DecoderOptions", "GopOptions", "RateOptions", "VideoCodec", "VideoOptions"]
 
 DEFAULT_FPS = 25.0
 """Frames per second of a clip whose rate is unknown: the PAL rate, which most cameras offer."""
@@ -58,6 +58,15 @@ class GopOptions(BaseModel):
     ] = 50
 
 
+class DecoderOptions(BaseModel):
+    """Options of a stream that a GPU can decode, too."""
+
+    decoder: Annotated[
+        Decoder,
+        Field(description="nvdec: an NVIDIA GPU's, which gives the same samples; an error where it does not open"),
+    ] = "software"
+
+
 class RateOptions(BaseModel):
     """Options of a constant bit rate."""
 
@@ -74,6 +83,12 @@ class VideoOptions(ColourOptions):
     def colour(self) -> ColourFormat:
         """Pixel format, matrix and range; ``pix_fmt`` is 4:2:0 where a codec offers no other."""
         return ColourFormat(getattr(self, "pix_fmt", "yuv420p"), self.matrix, self.range)
+
+    @property
+    def decoding(self) -> Decoder:
+        """By what streams are decoded; software where a codec has no :class:`DecoderOptions`."""
+        decoder: Decoder = getattr(self, "decoder", "software")
+        return decoder
 
 
 OptionsT = TypeVar("OptionsT", bound=VideoOptions)
@@ -138,7 +153,7 @@ class VideoCodec(ABC, Generic[OptionsT]):
         shape = encoded.shape if len(encoded.shape) == 4 else (1, *encoded.shape)
         clip = np.empty(shape, np.uint8)
         count = 0
-        for planes, colour in decoded_frames(self.bitstream, encoded.data, self.options.colour):
+        for planes, colour in decoded_frames(self.bitstream, encoded.data, self.options.colour, self.options.decoding):
             height, width = planes[0].shape
             if height < shape[1] or width < shape[2]:
                 raise CodecError(f"{self.name}: a decoded frame has {width}x{height} pixels, not {shape[2]}x{shape[1]}")

@@ -21,6 +21,8 @@ class Bitstream:
 
     decoder: str
     """FFmpeg's name. Decoding is exact by each standard, so that another decoder gives the same samples."""
+    accelerated: str
+    """FFmpeg's name of the decoder that hands its work to a GPU."""
     share: Callable[[bytes], Share]
     """What of a packet counts towards the rate."""
     fourcc: bytes | None
@@ -60,7 +62,7 @@ def ivf_packets(data: bytes) -> Iterator[bytes]:
         yield data[start:position]
 
 
-H264 = Bitstream("h264", h264_share, None)
-HEVC = Bitstream("hevc", hevc_share, None)
-AV1 = Bitstream("libdav1d", av1_share, b"AV01")
-VP9 = Bitstream("vp9", vp9_share, b"VP90")
+H264 = Bitstream("h264", "h264", h264_share, None)
+HEVC = Bitstream("hevc", "hevc", hevc_share, None)
+AV1 = Bitstream("libdav1d", "av1", av1_share, b"AV01")
+VP9 = Bitstream("vp9", "vp9", vp9_share, b"VP90")

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from pytest_lossy.codecs.base import Levels, Media
 from pytest_lossy.codecs.video import bitstream
-from pytest_lossy.codecs.video.base import GopOptions, RateOptions, VideoCodec, VideoOptions
+from pytest_lossy.codecs.video.base import DecoderOptions, GopOptions, RateOptions, VideoCodec, VideoOptions
 
 __all__ = ["H264", "H264Cbr", "H264CbrOptions", "H264Intra", "H264IntraOptions", "H264Options"]
 
@@ -31,7 +31,7 @@ class H264IntraOptions(VideoOptions):
     pix_fmt: Annotated[PixelFormat, Field(description="subsampling and bits per sample")] = "yuv420p"
 
 
-class H264Options(H264IntraOptions, GopOptions):
+class H264Options(H264IntraOptions, GopOptions, DecoderOptions):
     """What a spec may set for ``h264`` beside its levels."""
 
     bframes: Annotated[

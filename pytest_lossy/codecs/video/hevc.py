@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from pytest_lossy.codecs.base import Levels, Media
 from pytest_lossy.codecs.video import bitstream
-from pytest_lossy.codecs.video.base import GopOptions, RateOptions, VideoCodec, VideoOptions
+from pytest_lossy.codecs.video.base import DecoderOptions, GopOptions, RateOptions, VideoCodec, VideoOptions
 
 __all__ = ["Hevc", "HevcCbr", "HevcCbrOptions", "HevcIntra", "HevcIntraOptions", "HevcOptions"]
 
@@ -37,7 +37,7 @@ class HevcIntraOptions(VideoOptions):
     pix_fmt: Annotated[PixelFormat, Field(description="subsampling and bits per sample")] = "yuv420p"
 
 
-class HevcOptions(HevcIntraOptions, GopOptions):
+class HevcOptions(HevcIntraOptions, GopOptions, DecoderOptions):
     """What a spec may set for ``hevc`` beside its levels."""
 
     bframes: Annotated[

@@ -13,12 +13,12 @@ from pydantic import Field
 
 from pytest_lossy.codecs.base import Levels
 from pytest_lossy.codecs.video import bitstream
-from pytest_lossy.codecs.video.base import GopOptions, VideoCodec, VideoOptions
+from pytest_lossy.codecs.video.base import DecoderOptions, GopOptions, VideoCodec, VideoOptions
 
 __all__ = ["Av1Nvenc", "Av1NvencOptions", "H264Nvenc", "HevcNvenc", "NvencOptions"]
 
 
-class Av1NvencOptions(VideoOptions, GopOptions):
+class Av1NvencOptions(VideoOptions, GopOptions, DecoderOptions):
     """What a spec may set for ``av1-nvenc`` beside its levels."""
 
     preset: Annotated[

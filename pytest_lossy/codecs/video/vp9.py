@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pytest_lossy.codecs.base import Levels, Media
 from pytest_lossy.codecs.video import bitstream
-from pytest_lossy.codecs.video.base import GopOptions, RateOptions, VideoCodec, VideoOptions
+from pytest_lossy.codecs.video.base import DecoderOptions, GopOptions, RateOptions, VideoCodec, VideoOptions
 
 __all__ = ["Vp9", "Vp9Cbr", "Vp9CbrOptions", "Vp9Intra", "Vp9IntraOptions", "Vp9Options"]
 
@@ -21,7 +21,7 @@ class Vp9IntraOptions(VideoOptions):
     pix_fmt: Annotated[Literal["yuv420p", "yuv422p", "yuv444p"], Field(description="subsampling")] = "yuv420p"
 
 
-class Vp9Options(Vp9IntraOptions, GopOptions):
+class Vp9Options(Vp9IntraOptions, GopOptions, DecoderOptions):
     """What a spec may set for ``vp9`` beside its levels."""
 
     alt_ref: Annotated[
@@ -32,7 +32,7 @@ class Vp9Options(Vp9IntraOptions, GopOptions):
     ] = True
 
 
-class Vp9CbrOptions(Vp9IntraOptions, GopOptions, RateOptions):
+class Vp9CbrOptions(Vp9IntraOptions, GopOptions, DecoderOptions, RateOptions):
     """What a spec may set for ``vp9-cbr`` beside its levels."""
 
     speed: Annotated[int, Field(ge=5, le=8, description="libvpx's trade of bits for speed in real time")] = 6

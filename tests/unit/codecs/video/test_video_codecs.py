@@ -207,7 +207,9 @@ def test_every_option_opens_and_decodes(family):
     combinations = [{}, *option_values(family)]
     for chosen in combinations:
         codec = family(family.Options(**chosen))
-        assert codec.decode(codec.encode(media, severities(codec)[0])).shape == media.shape
+        encoded = codec.encode(media, severities(codec)[0])
+        if chosen.get("decoder") != "nvdec":  # which needs a GPU, and larger pictures: tests/gpu
+            assert codec.decode(encoded).shape == media.shape
         prints.add(codec.fingerprint())
     distinct = {family.Options(**chosen).model_dump_json() for chosen in combinations}
     assert len(prints) == len(distinct)
