@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_lossy.cases import MIX, Case, CodecPlan, IndexedSpec
+from pytest_lossy.cases import CLEAN, MIX, Case, CodecPlan, IndexedSpec
 from pytest_lossy.codecs.base import Levels
 from pytest_lossy.codecs.registry import CODECS, build_codec, intra_twin, needs_clips
 from pytest_lossy.data.registry import DATASETS
@@ -20,7 +20,7 @@ from pytest_lossy.tasks.registry import TASKS, known_metrics, task_metrics, task
 from pytest_lossy.thresholds.knee_checks import knee_problems
 from pytest_lossy.thresholds.reader import load_thresholds
 from pytest_lossy.thresholds.recovery_checks import RECOVERY_NAMES, recovery_problems, silent_recovery_rules
-from pytest_lossy.thresholds.rules import Rule, Thresholds
+from pytest_lossy.thresholds.rules import PRIMARY, Rule, Thresholds, aggregate, is_glob
 
 __all__ = [
     "Plan",
@@ -46,7 +46,8 @@ class Plan:
     thresholds: Thresholds
     warnings: tuple[str, ...]
     later: tuple[tuple[str, str, str], ...] = ()
-    """Names in flags that only a spec of a Python test can explain: ``codec`` or ``model``, the name, the complaint."""
+    """Names that only a spec of a Python test can explain: what each is a name of, the name, the complaint. In flags that is
+    a ``codec`` or ``model``, in thresholds.yaml a ``label`` or ``metric``."""
     dead: tuple[Rule, ...] = ()
     """Rules that match no case of a spec file, where Python tests may have one."""
 
@@ -103,7 +104,13 @@ def plan_run(
         problems, later = [*(text for kind, _, text in later if specs or kind != "model"), *problems], []
     if problems:
         raise ConfigurationError("\n".join(problems))
-    thresholds, warnings = _read_thresholds(settings, specs, root)
+    try:
+        thresholds, warnings = _read_thresholds(settings, specs, root)
+    except ConfigurationError:
+        if not python():
+            raise
+        thresholds, warnings = _read_thresholds(settings, specs, root, strangers=True)
+        later += _strange_names(thresholds, specs)
     by_spec = [(spec, all_cases(spec, settings, thresholds)) for spec in specs]
     everything = [case for _, cases in by_spec for case in cases]
     dead = thresholds.unmatched(everything)
@@ -298,7 +305,10 @@ def _unknown_names(settings: Settings, specs: list[IndexedSpec]) -> tuple[list[s
     return problems, later
 
 
-def _read_thresholds(settings: Settings, specs: list[IndexedSpec], root: Path) -> tuple[Thresholds, list[str]]:
+def _read_thresholds(
+    settings: Settings, specs: list[IndexedSpec], root: Path, *, strangers: bool = False
+) -> tuple[Thresholds, list[str]]:
+    """The gates, and what to tell the user; ``strangers``: rules may name what no spec has."""
     path = settings.thresholds
     if not path.exists() and settings.update is not None:
         return Thresholds(), []  # this run will write it
@@ -307,7 +317,24 @@ def _read_thresholds(settings: Settings, specs: list[IndexedSpec], root: Path) -
             f"there is no {path.name}: every case is ungated; write one, or let --lossy-update write it"
         ]
     metrics, labels = gate_names(specs)
-    return load_thresholds(path, shown_path(path, root), metrics=metrics, labels=labels), []
+    metrics = None if strangers else metrics
+    return load_thresholds(path, shown_path(path, root), metrics=metrics, labels=labels, more_labels=strangers), []
+
+
+def _strange_names(thresholds: Thresholds, specs: list[IndexedSpec]) -> list[tuple[str, str, str]]:
+    """Labels and metrics of rules that no spec knows; see :class:`Plan`."""
+    metrics, labels = gate_names(specs)
+    found = []
+    for rule in thresholds.rules:
+        metric = aggregate(rule.metric)
+        if rule.codec not in (CLEAN, MIX, *labels) and not is_glob(rule.codec):
+            hint = did_you_mean(rule.codec, labels)
+            found.append(("label", rule.codec, f"{rule.place}: unknown codec '{rule.codec}'; {hint}"))
+        if metrics is not None and metric not in (PRIMARY, *metrics):
+            found.append(
+                ("metric", metric, f"{rule.place}: unknown metric '{metric}'; {did_you_mean(metric, metrics)}")
+            )
+    return found
 
 
 def shown_path(path: Path, root: Path) -> Path:

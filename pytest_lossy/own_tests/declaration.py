@@ -81,7 +81,7 @@ def declare(
         model_kwargs: of a model by name.
         data_kwargs: of data by name.
         task_kwargs: as in a spec.
-        keys: further keys of a spec: batch_size, reference, media, architecture, tags, requires, needs.
+        keys: further keys of a spec: batch_size, metrics, reference, media, architecture, tags, requires, needs.
 
     Raises:
         ConfigurationError: everything that is wrong with it.

@@ -18,6 +18,7 @@ from pytest_lossy.own_tests.declaration import deserialise_spec, serialise_spec
 from pytest_lossy.planning import Plan, all_cases, dead_rule_message, plan_cases, reference_of, selected_plans
 from pytest_lossy.results.store import RunStore
 from pytest_lossy.scheduling.shards import shard_of_cases
+from pytest_lossy.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from pytest_lossy.settings import Settings
@@ -159,11 +160,26 @@ class DeclaredSpecs:
 
     # What the specs alone could not decide
 
-    def unknown_names(self) -> list[str]:
-        """What is wrong with names in flags that no spec knows, Python's included."""
+    def unknown_names(self, *, of_gates: bool) -> list[str]:
+        """What is wrong with names in flags that no spec knows, Python's included.
+
+        Args:
+            of_gates: whether names in thresholds.yaml are looked at, too.
+        """
         labels = {plan.label for entry in self for plan in entry.spec.plans}
         names = [entry.spec.name for entry in self]
-        return [message for kind, name, message in self._plan.later if not _is_known(kind, name, labels, names)]
+        metrics = {metric for entry in self for metric in entry.spec.spec.metrics}
+        # Metrics of third-party tasks are known once a model loads.
+        any_metric = any(entry.spec.spec.task not in TASKS.builtin for entry in self)
+
+        def is_known(kind: str, name: str) -> bool:
+            if kind == "model":
+                return any(fnmatch.fnmatchcase(model, name) for model in names)
+            if kind == "codec":
+                return name in labels
+            return not of_gates or (name in labels if kind == "label" else any_metric or name in metrics)
+
+        return [message for kind, name, message in self._plan.later if not is_known(kind, name)]
 
     def dead_rules(self) -> list[str]:
         """What is wrong with rules that match neither a spec's case nor one of these."""
@@ -224,10 +240,6 @@ class DeclaredSpecs:
 
 MarkedItem = tuple[str, Case]
 """Model and case."""
-
-
-def _is_known(kind: str, name: str, labels: set[str], names: Sequence[str]) -> bool:
-    return name in labels if kind == "codec" else any(fnmatch.fnmatchcase(model, name) for model in names)
 
 
 def _united(held: Sequence[CodecPlan], more: Sequence[CodecPlan]) -> tuple[CodecPlan, ...]:

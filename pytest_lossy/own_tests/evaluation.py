@@ -101,6 +101,7 @@ class Lossy:
         output: Mapping[str, Any] | Callable[..., Any] | None = None,
         batch_size: int = 8,
         reference: Literal["labels", "clean"] | None = None,
+        metrics: Mapping[str, Mapping[str, Any]] | None = None,
         task_kwargs: Mapping[str, Any] | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         data_kwargs: Mapping[str, Any] | None = None,
@@ -122,6 +123,7 @@ class Lossy:
             output: what it returns: as ``model.output`` in a spec, or a function ``(output, sizes)``.
             batch_size: samples per call.
             reference: ``"clean"``: agreement with the model's own clean predictions, which needs no labels.
+            metrics: beside the task's: as in a spec, relative to the test's folder.
             task_kwargs: as in a spec.
             model_kwargs: of a model by name.
             data_kwargs: of data by name.
@@ -139,7 +141,7 @@ class Lossy:
                 name is not None,
                 model=model, data=data, task=task, codec=codec, level=level, name=name or default_name(self._item.nodeid),
                 classes=classes, input=input, output=output, batch_size=batch_size, reference=reference,
-                task_kwargs=task_kwargs, model_kwargs=model_kwargs, data_kwargs=data_kwargs,
+                metrics=metrics, task_kwargs=task_kwargs, model_kwargs=model_kwargs, data_kwargs=data_kwargs,
             )  # fmt: skip
         except LossyError as error:
             raise error.with_traceback(None) from None  # it explains itself; where we noticed says nothing
@@ -181,7 +183,8 @@ class Lossy:
         identity: object = recipe.model if isinstance(recipe.model, str) else object()
         if isinstance(recipe.model, torch.nn.Module):
             identity = module_digest(recipe.model) or identity
-        section = spec.spec.model_dump(mode="json", include={"task", "task_kwargs", "model", "data", "batch_size"})
+        keys = {"task", "task_kwargs", "model", "data", "batch_size", "metrics"}
+        section = spec.spec.model_dump(mode="json", include=keys)
         shaping = (recipe.input, recipe.output, recipe.classes)
         key = (identity, dataset.fingerprint(), dataset.name, repr(section), shaping, spec.media, spec.reference)
         mine = _Subject(key, {plan.label: (plan.codec_name, plan.options) for plan in spec.plans})

@@ -13,13 +13,12 @@ from pytest_lossy.data.base import Dataset
 from pytest_lossy.data.given import adapt_dataset, media_kind
 from pytest_lossy.data.opening import open_dataset
 from pytest_lossy.engine.devices import choose_device
-from pytest_lossy.engine.runtime import ModelRuntime, RuntimeOptions, choose_samples
+from pytest_lossy.engine.runtime import ModelRuntime, RuntimeOptions, choose_samples, task_of
 from pytest_lossy.errors import DataError, LossyError, ModelError
 from pytest_lossy.models.base import Model
 from pytest_lossy.models.given import adapt_model, build_seeded
 from pytest_lossy.models.registry import build_model
 from pytest_lossy.own_tests.declaration import Recipe
-from pytest_lossy.tasks.registry import build_task
 from pytest_lossy.usercode import explain_exception
 
 __all__ = ["build_given", "load_model", "open_data"]
@@ -64,8 +63,7 @@ def load_model(spec: IndexedSpec, recipe: Recipe, dataset: Dataset, options: Run
     Raises:
         LossyError: data, task or model cannot be used.
     """
-    label_free = spec.reference == "clean"
-    if not label_free and not getattr(dataset, "labelled", True):
+    if spec.reference != "clean" and not getattr(dataset, "labelled", True):
         raise DataError(
             f'the data of {spec.name} have no labels; write reference="clean" for agreement with the model\'s own clean '
             "predictions"
@@ -74,9 +72,7 @@ def load_model(spec: IndexedSpec, recipe: Recipe, dataset: Dataset, options: Run
     if found != spec.media:
         raise DataError(f'the data of {spec.name} are {found}; write media="{found}"')
     classes = _careful(lambda: dataset.classes, DataError, f"the data of {spec.name}")
-    task = build_task(
-        spec.spec.task, classes, spec.spec.task_kwargs, clips=spec.media == "clips", label_free=label_free
-    )
+    task = task_of(spec, classes)
     device = choose_device(options.device, options.worker)
     model = _careful(lambda: _model(spec, recipe, device), ModelError, f"the model {spec.name}")
     indices = choose_samples(len(dataset), options.samples)

@@ -32,7 +32,7 @@ MARKER = "lossy_spec"
 RESULT = "lossy_result"
 _KEYS = (
     "model", "data", "task", "codec", "level", "name", "classes", "input", "output", "batch_size", "reference", "media",
-    "architecture", "tags", "task_kwargs", "model_kwargs", "data_kwargs", "requires", "needs",
+    "architecture", "tags", "metrics", "task_kwargs", "model_kwargs", "data_kwargs", "requires", "needs",
 )  # fmt: skip
 
 

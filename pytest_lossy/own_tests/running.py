@@ -67,9 +67,9 @@ class OwnTestHooks:
 
     def _check(self) -> None:
         """Say what flags and rules name that nothing has; rules may yet meet what the body of a test evaluates."""
-        declared = self.run.declared
-        problems = declared.unknown_names()
-        if self.run.settings.strict and not self.run.store.has_note(_EVALUATES):
+        declared, complete = self.run.declared, not self.run.store.has_note(_EVALUATES)
+        problems = declared.unknown_names(of_gates=complete)
+        if self.run.settings.strict and complete:
             problems += declared.dead_rules()
         if problems:
             raise pytest.UsageError("pytest-lossy cannot start:\n" + "\n".join(problems))

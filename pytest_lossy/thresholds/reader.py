@@ -60,7 +60,9 @@ class LocatedThresholds:
     """Of each rule's limit: keys and indices from the top of the document."""
 
 
-def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str]) -> Thresholds:
+def load_thresholds(
+    path: Path, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str], more_labels: bool = False
+) -> Thresholds:
     """Read and check a thresholds file.
 
     Args:
@@ -68,15 +70,17 @@ def load_thresholds(path: Path, shown: Path, *, metrics: Iterable[str] | None, l
         shown: its path in messages.
         metrics: names that a rule may gate, without slices; None where third-party tasks may add to them.
         labels: codec labels and names that a rule may name.
+        more_labels: whether rules, though not mixes, may name others, too.
 
     Raises:
         ConfigurationError: every problem of the file, with lines.
     """
-    return parse_thresholds(read_yaml(path, shown), shown, metrics=metrics, labels=labels).thresholds
+    raw = read_yaml(path, shown)
+    return parse_thresholds(raw, shown, metrics=metrics, labels=labels, more_labels=more_labels).thresholds
 
 
 def parse_thresholds(
-    raw: bytes, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str]
+    raw: bytes, shown: Path, *, metrics: Iterable[str] | None, labels: Iterable[str], more_labels: bool = False
 ) -> LocatedThresholds:
     """The same of a file's content.
 
@@ -93,7 +97,7 @@ def parse_thresholds(
     reader = _RuleReader(
         source,
         None if metrics is None else {*metrics, PRIMARY},
-        set(labels),
+        None if more_labels else set(labels),
         list(document.mix),
         document.defaults.reference,
     )
@@ -113,7 +117,7 @@ class _RuleReader:
         self,
         source: YamlSource,
         metrics: set[str] | None,
-        labels: set[str],
+        labels: set[str] | None,
         mixes: Sequence[str],
         reference: Reference,
     ) -> None:
@@ -155,7 +159,7 @@ class _RuleReader:
             if not isinstance(codec, str):
                 self.complain(codec_here, f"codec label {codec!r} is not text; put it in quotes")
                 continue
-            if not is_glob(codec) and codec not in self.labels:
+            if self.labels is not None and not is_glob(codec) and codec not in self.labels:
                 self.complain(codec_here, f"unknown codec '{codec}'; {did_you_mean(codec, self.labels)}")
                 continue
             ranges: list[tuple[str, LevelRange, set[tuple[str, Bound, Reference]]]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Callable
 from typing import Any
@@ -266,6 +267,74 @@ def test_evaluated(lossy, data):
     assert document["run"]["workers"] == 2
     (place.path / "lossy-report" / "results.json").write_text(json.dumps(document), encoding="utf-8")
     assert numbers(place) == alone
+
+
+METRICS = """
+class Right:
+    # Share of right pixels of one picture.
+    def __init__(self, ignored=255): self.ignored = ignored
+    def reset(self): self.values = []
+    def update(self, predicted, target):
+        right = (predicted == target)[target != self.ignored]
+        self.values.append(float(right.float().mean()))
+    def compute(self): return sum(self.values) / len(self.values)
+"""
+
+
+def test_metrics_of_the_users_own(place: pytest.Pytester, inside: Callable[..., pytest.RunResult]) -> None:
+    place.path.joinpath("measures.py").write_text(METRICS, encoding="utf-8")
+    place.makepyfile(
+        HEAD
+        + """
+RIGHT = {"right": {"metric": "./measures.py:Right", "higher_is_better": True}}
+
+@pytest.mark.lossy_spec(model=Nearest, data=pairs, task="segmentation", codec={"jpeg": [5]}, metrics=RIGHT)
+def test_net(lossy_result):
+    assert 0.1 < lossy_result["right"].low < lossy_result["right"] < lossy_result["right"].high <= 1
+    assert lossy_result.retention("right") <= 1
+
+def test_evaluated(lossy, data):
+    task = {"task": "segmentation", "codec": "jpeg", "level": 5}
+    plain = lossy.evaluate(Nearest(), data, **task)
+    found = lossy.evaluate(Nearest(), data, metrics=RIGHT, **task)
+    assert "right" not in plain and abs(found["right"] - found["pixel_accuracy"]) < 0.1
+    with pytest.raises(Exception, match="metric 'miou' exists already; choose another name"):
+        lossy.evaluate(Nearest(), data, metrics={"miou": RIGHT["right"]}, **task)
+"""
+    )
+    toy.write_thresholds(place.path, "net: {jpeg: {5: {right: {min: 0.999}}}}")
+    inside().assert_outcomes(passed=3)
+    result = inside("--lossy-codec=jpeg")
+    result.stdout.fnmatch_lines(["net at jpeg q=5: *right*0.999*(thresholds.yaml:*)"])
+    assert rows(place)["net::jpeg-q5"]["verdict"] == "failed"
+    assert rows(place)["net::jpeg-q5"]["metrics"]["right"]["low"] is not None
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["one", "two"])
+def test_names_in_gates_that_nothing_knows(
+    place: pytest.Pytester, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Python tests may know them, these are told once the tests are collected; else at once."""
+    monkeypatch.setenv("PYTHONPATH", str(place.path))
+    marked = SPEC.replace('"webp": [20]', '"fine": {"codec": "webp", "levels": [20]}')
+    path = place.makepyfile(HEAD + marked)
+    gates = "net: {jpeg: {5: {rihgt: {min: 0.1}}}, fine: {20: {miou: {min: 0.1}}}, fnie: {20: {miou: {min: 0.1}}}}"
+    toy.write_thresholds(place.path, gates)
+    flags = ("-p", "no:randomly", "-p", "no:cacheprovider", "--lossy-codec=all", *workers)
+    result = place.runpytest_subprocess(*flags)
+    told = ["*thresholds.yaml:3: unknown metric 'rihgt'; *", "*thresholds.yaml:3: unknown codec 'fnie'; *"]
+    output = "\n".join([*result.outlines, *result.errlines])
+    for line in told:
+        assert fnmatch.fnmatch(output, f"*{line}"), output
+    assert "unknown codec 'fine'" not in output
+    toy.write_thresholds(place.path, gates.replace("rihgt", "miou").replace("fnie", "webp"))
+    place.runpytest_subprocess(*flags).assert_outcomes(passed=4)
+    # A test that evaluates in its body may still declare anything.
+    path.write_text(path.read_text(encoding="utf-8") + "\ndef test_evaluated(lossy, data): pass\n", encoding="utf-8")
+    toy.write_thresholds(place.path, gates)
+    result = place.runpytest_subprocess(*flags)
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.fnmatch_lines(["*task 'segmentation' of net has no metric 'rihgt'*"])
 
 
 def test_names_and_rules_are_judged_once_python_tests_are_known(

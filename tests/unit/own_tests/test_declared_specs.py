@@ -114,10 +114,14 @@ def test_what_only_python_can_explain(tmp_path: Path) -> None:
         ("codec", "webp", "unknown webp"),
         ("model", "n*", "n"),
         ("model", "x*", "x"),
+        ("label", "webp", "gate of webp"),
+        ("label", "finest", "gate of finest"),
+        ("metric", "f1", "gate on f1"),
     )
     found = declared(tmp_path, Plan((), Thresholds(rules), (), later, rules))
     found.declare(net(), "test_a.py::test_net")
-    assert found.unknown_names() == ["unknown fine", "x"]
+    assert found.unknown_names(of_gates=False) == ["unknown fine", "x"]
+    assert found.unknown_names(of_gates=True) == ["unknown fine", "x", "gate of finest", "gate on f1"]
     assert found.dead_rules() == ["t.yaml:4: matches no case: no nobody / jpeg / 15; remove the rule or correct it"]
 
 
