@@ -10,77 +10,33 @@ import itertools
 import math
 import operator
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import replace
 
-from pytest_lossy.analysis.comparison import Replicates, compare, unit_notes
+from pytest_lossy.analysis.comparison import Replicates, unit_notes
 from pytest_lossy.analysis.mixing import mix_replicates
 from pytest_lossy.analysis.recovery import Recovered
 from pytest_lossy.analysis.requirements import Measured
-from pytest_lossy.analysis.slices import tag_units
 from pytest_lossy.cases import Case, CodecPlan
 from pytest_lossy.codecs.base import Codec
 from pytest_lossy.codecs.registry import build_codec
+from pytest_lossy.engine.case_context import CaseContext, CaseFailureError, ProgressOfCase
+from pytest_lossy.engine.case_evidence import clean_of, compared, evidence_of, measure
 from pytest_lossy.engine.gallery import GalleryOfCase
-from pytest_lossy.engine.inputs import case_inputs
 from pytest_lossy.engine.knee_work import Curve, find_knee, search_knee
 from pytest_lossy.engine.loaded import LoadedModel
 from pytest_lossy.engine.measured_row import bits_per_pixel, identity, measured_row
-from pytest_lossy.engine.other_models import OtherModels
 from pytest_lossy.engine.recovery_work import OwnCase, explain_undefined, measure_recovery, recovery_metrics
-from pytest_lossy.errors import LossyError, ModelError, ProcessDiedError, ResultsError
-from pytest_lossy.results.document import CaseRow, GateResult, MetricValue
+from pytest_lossy.errors import LossyError, ModelError
+from pytest_lossy.results.document import CaseRow, MetricValue
 from pytest_lossy.results.evidence import CaseEvidence
-from pytest_lossy.results.replicates import StoredReplicates, samples_digest
-from pytest_lossy.results.store import RunStore
+from pytest_lossy.results.replicates import samples_digest
 from pytest_lossy.thresholds.knees import judge_knee
 from pytest_lossy.thresholds.recovery_checks import ask_for_recovery, recovery_directions
-from pytest_lossy.thresholds.rules import Gate, Thresholds
-from pytest_lossy.thresholds.verdicts import case_verdict, judge, outcome
+from pytest_lossy.thresholds.rules import Gate
+from pytest_lossy.thresholds.verdicts import case_verdict, judge
 
 __all__ = ["CaseContext", "CaseFailureError", "ProgressOfCase", "run_case"]
-
-ProgressOfCase = Callable[[Case, int, int, str], None]
-"""Called with the case being computed, samples done, samples in all, and what it is computed for, if not for itself."""
-
-
-class CaseFailureError(LossyError):
-    """A case could not be evaluated; ``verdict`` says how."""
-
-    def __init__(self, message: str, verdict: Literal["error", "crashed"] = "error") -> None:
-        super().__init__(message)
-        self.verdict: Literal["error", "crashed"] = verdict
-
-
-@dataclass(frozen=True)
-class CaseContext:
-    """What is the same for every case of a process."""
-
-    store: RunStore
-    thresholds: Thresholds
-    replicates: int
-    strict: bool
-    tolerance: float
-    """Share of the clean metric that the knee allows to lose."""
-    search: bool = False
-    """Whether a knee is searched among the codec's levels, instead of found among those that the spec lists."""
-    worker: str | None = None
-    progress: ProgressOfCase | None = None
-    purpose: str = ""
-    """What other cases are computed for, such as ``jpeg-knee, evaluation 3``."""
-    others: OtherModels | None = None
-    """Models that gates on recovery compare with."""
-    writes_gates: bool = False
-    """Whether gates will be written from what is measured; old ones then fail no test."""
-    pictures: Mapping[str, int] = field(default_factory=dict)
-    """Slug -> how many samples the case shows, at most; cases that show none are not in it."""
-
-    def outcome(self, judged: Sequence[GateResult]) -> Literal["passed", "failed"]:
-        """What pytest reports for a case with these gates."""
-        if self.writes_gates:
-            return "passed"
-        return outcome(judged, self.thresholds.defaults.inconclusive, strict=self.strict)
 
 
 def run_case(
@@ -104,14 +60,14 @@ def run_case(
     if case.knee:
         return _run_knee(node_id, case, plans, runtime, context)
     codec = _codec(case, plans)
-    evidence = _evidence(case, codec, runtime, context, own=True)
+    evidence = evidence_of(case, codec, runtime, context, own=True)
     if case.is_clean:
-        measured = clean = _measure(case, evidence, runtime, context)
+        measured = clean = measure(case, evidence, runtime, context)
         runtime.clean = clean
     else:
-        measured = _measure(case, evidence, runtime, context)
-        clean = _clean(runtime, context, evidence)
-    metrics = _compared(case, measured, None if case.is_clean else clean, runtime, context)
+        measured = measure(case, evidence, runtime, context)
+        clean = clean_of(runtime, context, evidence)
+    metrics = compared(case, measured, None if case.is_clean else clean, runtime, context)
     recovered = _recovered(case, measured, clean, evidence, runtime, context)
     row = measured_row(
         node_id,
@@ -152,15 +108,15 @@ def _run_mix(
             f"{context.thresholds.file}:{mix.line}: mix '{mix.name}' has levels that are not run; "
             "run all of its levels, or take them out of the mix"
         )
-    found = [_evidence(part, _codec(part, plans), runtime, context, own=False) for part, _ in parts]
-    clean = _clean(runtime, context, found[0])
+    found = [evidence_of(part, _codec(part, plans), runtime, context, own=False) for part, _ in parts]
+    clean = clean_of(runtime, context, found[0])
     measured = [
-        clean if part.is_clean else _measure(part, evidence, runtime, context)
+        clean if part.is_clean else measure(part, evidence, runtime, context)
         for (part, _), evidence in zip(parts, found, strict=True)
     ]
     shares = [share for _, share in parts]
     mixed = mix_replicates(list(zip(measured, shares, strict=True)))
-    metrics = _compared(case, mixed, clean, runtime, context)
+    metrics = compared(case, mixed, clean, runtime, context)
     rates = [
         0.0 if part.is_clean else bits_per_pixel(evidence) for (part, _), evidence in zip(parts, found, strict=True)
     ]
@@ -190,8 +146,8 @@ def _run_knee(
     def level_of(level: float) -> Measured:
         part = runtime.spec.case(plan, level)
         purpose = f"{case.name}, evaluation {next(numbers)}" if context.search else case.name
-        evidence = _evidence(part, codec, runtime, replace(context, purpose=purpose), own=False)
-        _clean(runtime, context, evidence)
+        evidence = evidence_of(part, codec, runtime, replace(context, purpose=purpose), own=False)
+        clean_of(runtime, context, evidence)
         row, stored = context.store.read_row(part.slug), context.store.load_replicates(part.slug)
         if row is None or stored is None:
             row = _probe_row(node_id, part, codec, evidence, runtime, context)
@@ -245,14 +201,14 @@ def _probe_row(
     context: CaseContext,
 ) -> CaseRow:
     """The row of a level that had to be measured for a knee; stored unless the level is a case of this run."""
-    measured = _measure(case, evidence, runtime, context)
+    measured = measure(case, evidence, runtime, context)
     row = measured_row(
         f"{node_id.rpartition('::')[0]}::{case.name}",
         case,
         evidence,
         runtime.task,
         primary=runtime.task.primary,
-        metrics=_compared(case, measured, runtime.clean, runtime, context),
+        metrics=compared(case, measured, runtime.clean, runtime, context),
         verdict="ungated",
         outcome="none",
         role="probe",
@@ -268,18 +224,6 @@ def _probe_row(
 def _codec(case: Case, plans: Mapping[str, CodecPlan]) -> Codec | None:
     plan = plans.get(case.label)
     return build_codec(plan.codec_name, plan.options) if plan else None
-
-
-def _compared(
-    case: Case, measured: Replicates, clean: Replicates | None, runtime: LoadedModel, context: CaseContext
-) -> dict[str, MetricValue]:
-    return compare(
-        measured,
-        clean,
-        higher_is_better=runtime.higher_is_better(),
-        confidence=context.thresholds.defaults.confidence,
-        retention=case.reference == "labels",
-    )
 
 
 def _judged(
@@ -339,7 +283,7 @@ def _recovered(
         return None
 
     def compute(other: Case, codec: Codec | None, loaded: LoadedModel) -> None:
-        _measure(other, _evidence(other, codec, loaded, context, own=False), loaded, context)
+        measure(other, evidence_of(other, codec, loaded, context, own=False), loaded, context)
 
     own = OwnCase(case, measured, clean, samples_digest(evidence.ids, evidence.groups))
     confidence = context.thresholds.defaults.confidence
@@ -347,117 +291,3 @@ def _recovered(
         return measure_recovery(own, runtime, others, context.store, compute, confidence)
     except ModelError as error:
         raise CaseFailureError(str(error)) from None
-
-
-def reference_row(node_id: str, runtime: LoadedModel, evidence: CaseEvidence, context: CaseContext) -> CaseRow:
-    """The row of a clean case that had to be computed although no item asked for it."""
-    clean = runtime.clean or _measure(runtime.spec.clean, evidence, runtime, context)
-    metrics = compare(
-        clean,
-        None,
-        higher_is_better=runtime.higher_is_better(),
-        confidence=context.thresholds.defaults.confidence,
-    )
-    return measured_row(
-        node_id,
-        runtime.spec.clean,
-        evidence,
-        runtime.task,
-        primary=runtime.task.primary,
-        metrics=metrics,
-        verdict="ungated",
-        outcome="none",
-        role="reference",
-        units=clean.units,
-        worker=context.worker,
-    )
-
-
-def _evidence(
-    case: Case, codec: Codec | None, runtime: LoadedModel, context: CaseContext, *, own: bool
-) -> CaseEvidence:
-    """Load a case's evidence, or compute it under the case's lock."""
-    store, slug = context.store, case.slug
-    inputs = case_inputs(runtime.inputs(), codec, case.level)
-    stored = _stored_evidence(store, slug, inputs)
-    if stored is not None:
-        return stored
-    with store.computing(slug):
-        stored = _stored_evidence(store, slug, inputs)
-        if stored is not None:
-            return stored
-        if store.crashed(slug):
-            raise CaseFailureError(
-                f"a worker died while it computed {case.model}::{case.name}; run that case alone to see why",
-                "crashed",
-            )
-        reason = None if own else store.read_failure(slug)
-        if reason is not None:
-            raise _failed(case, reason)
-        store.mark_computing(slug)
-        try:
-            progress = context.progress
-            evidence = runtime.evaluate(
-                case,
-                codec,
-                (lambda done, total: progress(case, done, total, context.purpose)) if progress else None,
-            )
-            evidence = replace(evidence, meta={**evidence.meta, "inputs": inputs})
-            store.save_evidence(slug, evidence)
-        except LossyError as error:
-            store.write_failure(slug, str(error))
-            verdict: Literal["error", "crashed"] = "crashed" if isinstance(error, ProcessDiedError) else "error"
-            # Whoever needs this case must learn which one failed, whether it failed now or before.
-            raise (CaseFailureError(str(error), verdict) if own else _failed(case, str(error))) from None
-        finally:
-            store.unmark_computing(slug)
-        return evidence
-
-
-def _stored_evidence(store: RunStore, slug: str, inputs: str) -> CaseEvidence | None:
-    """A case's evidence, if this run has it, or an earlier one whose inputs were the same."""
-    if not store.has_evidence(slug):
-        return None
-    if not store.is_restored(slug):
-        return store.load_evidence(slug)
-    try:
-        evidence = store.load_evidence(slug)
-    except ResultsError:  # what an earlier run left damaged is computed again
-        return None
-    if evidence.meta.get("inputs") != inputs:
-        return None
-    store.confirm(slug)
-    return evidence
-
-
-def _failed(case: Case, reason: str) -> CaseFailureError:
-    return CaseFailureError(f"{case.model}::{case.name} could not be evaluated: {reason}")
-
-
-def _clean(runtime: LoadedModel, context: CaseContext, paired_with: CaseEvidence) -> Replicates:
-    """Replicates of the clean case, on the very samples of ``paired_with``."""
-    case = runtime.spec.clean
-    if runtime.clean is None:
-        try:
-            evidence = _evidence(case, None, runtime, context, own=False)
-        except CaseFailureError as error:
-            raise CaseFailureError(f"the clean case, which every level is compared with, failed: {error}") from None
-        if evidence.ids != paired_with.ids:
-            raise CaseFailureError(
-                "the clean case has other samples than this one; the data set changed during the run"
-            )
-        runtime.clean = _measure(case, evidence, runtime, context)
-        if not context.store.was_started(case.slug):
-            row = reference_row(f"{runtime.spec.shown}::{case.model}::{case.name}", runtime, evidence, context)
-            context.store.write_reference(case.slug, row)
-    return runtime.clean
-
-
-def _measure(case: Case, evidence: CaseEvidence, runtime: LoadedModel, context: CaseContext) -> Replicates:
-    """Metrics of a case and their replicates, which are stored for whatever compares cases later."""
-    found = runtime.measure(case, evidence, context.replicates)
-    digest = samples_digest(evidence.ids, evidence.groups)
-    carried = tag_units(evidence.groups, evidence.tags)
-    stored = StoredReplicates(found.point, found.replicates, found.units, digest, carried, found.outcomes)
-    context.store.save_replicates(case.slug, stored)
-    return found
