@@ -339,7 +339,9 @@ class Run:
         gates = self.plan.thresholds.file or "no thresholds"
         smoke = f", smoke run of {self.settings.samples} samples" if self.settings.samples else ""
         share = " (shard {}/{})".format(*self.settings.shard) if self.settings.shard else ""
-        lines = [f"lossy: {chosen} models, {cases} cases{share}, gates from {gates}{smoke}"]
+        # Which models Python tests declare is known once they are collected.
+        found = f"{chosen} models, {cases} cases" if self.plan.specs else "models of Python tests"
+        lines = [f"lossy: {found}{share}, gates from {gates}{smoke}"]
         if self.settings.update is not None:
             where = "a gate" if self.settings.update == "all" else "a gate, where it has none"
             lines.append(

@@ -306,6 +306,7 @@ def test_evaluated(lossy, data):
     inside().assert_outcomes(passed=3)
     result = inside("--lossy-codec=jpeg")
     result.stdout.fnmatch_lines(["net at jpeg q=5: *right*0.999*(thresholds.yaml:*)"])
+    result.stdout.fnmatch_lines(["lossy: models of Python tests, gates from thresholds.yaml"])
     assert rows(place)["net::jpeg-q5"]["verdict"] == "failed"
     assert rows(place)["net::jpeg-q5"]["metrics"]["right"]["low"] is not None
 
