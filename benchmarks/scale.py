@@ -208,7 +208,7 @@ def stage_finish(folder: Path) -> None:
     from pytest_lossy.planning import plan_cases, plan_run, read_specs
     from pytest_lossy.report.files import report_files
     from pytest_lossy.results.fingerprints import previous_warnings
-    from pytest_lossy.results.store import ReportFolder
+    from pytest_lossy.results.report_folder import ReportFolder
 
     settings = _settings(folder)
     plan = plan_run(settings, read_specs(settings, [], folder, required=True), folder)

@@ -19,7 +19,8 @@ from pytest_lossy.errors import ResultsError
 from pytest_lossy.results.document import CaseRow, ModelInfo, ResultsDocument
 from pytest_lossy.results.fingerprints import codec_differences, compare_environments
 from pytest_lossy.results.reader import read_results
-from pytest_lossy.results.store import ReportFolder, RunStore
+from pytest_lossy.results.report_folder import ReportFolder
+from pytest_lossy.results.store import RunStore
 from pytest_lossy.thresholds.rules import Thresholds
 
 __all__ = ["merge"]

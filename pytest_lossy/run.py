@@ -21,7 +21,8 @@ from pytest_lossy.own_tests.declared import DeclaredSpecs
 from pytest_lossy.own_tests.search import tests_use_lossy
 from pytest_lossy.planning import Plan, codec_plans, plan_run, read_specs, selected_plans
 from pytest_lossy.results.document import CaseRow, ResultsDocument
-from pytest_lossy.results.store import ReportFolder, RunStore
+from pytest_lossy.results.report_folder import ReportFolder
+from pytest_lossy.results.store import RunStore
 from pytest_lossy.scheduling.devices import DEVICE_VARIABLE
 from pytest_lossy.settings import Settings, parse_settings
 from pytest_lossy.thresholds.rules import Thresholds

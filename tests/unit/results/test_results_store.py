@@ -17,7 +17,8 @@ from result_rows import evidence, info, row
 
 from pytest_lossy.errors import ResultsError
 from pytest_lossy.results.files import read_json, write_atomically, write_json
-from pytest_lossy.results.store import ReportFolder, RunStore
+from pytest_lossy.results.report_folder import ReportFolder
+from pytest_lossy.results.store import RunStore
 
 
 @pytest.fixture
