@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from pytest_lossy.cores import usable_cores
 from pytest_lossy.errors import ModelError
 
-__all__ = ["choose_device", "device_names", "inference_threads"]
+__all__ = ["choose_device", "copying_aside", "device_names", "inference_threads"]
 
 MAX_GPU_THREADS = 8
 """Threads that feed one GPU: beyond this they wait for it, and each holds a batch in memory."""
+
+_own = threading.local()
 
 
 def choose_device(requested: Sequence[str], worker: int) -> str:
@@ -53,3 +57,21 @@ def device_names(device: str) -> list[str]:
     if device.startswith("cuda"):
         return [f"{device}: {torch.cuda.get_device_name(device)}"]
     return ["cpu"]
+
+
+@contextlib.contextmanager
+def copying_aside(device: str) -> Iterator[None]:
+    """Queue GPU work in a stream of the calling thread's own, and wait for it at the end; nothing on a CPU.
+
+    Copies then run beside what another thread infers in the default stream. Inference stays there: memory is pooled by
+    stream, and activations in the pool of each thread's stream would fill a GPU.
+    """
+    if not device.startswith("cuda"):
+        yield
+        return
+    streams: dict[str, torch.cuda.Stream] = _own.__dict__
+    if device not in streams:
+        streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(streams[device]):
+        yield
+    streams[device].synchronize()

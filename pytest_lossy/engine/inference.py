@@ -9,8 +9,9 @@ import torch
 
 from pytest_lossy.codecs.base import UInt8Array
 from pytest_lossy.data.base import Context
+from pytest_lossy.engine.devices import copying_aside
 from pytest_lossy.errors import LossyError, ModelError
-from pytest_lossy.models.base import Model, Prediction
+from pytest_lossy.models.base import Model, Prediction, StagedModel
 from pytest_lossy.usercode import explain_exception
 
 __all__ = ["Inference"]
@@ -25,11 +26,12 @@ class Inference:
     Args:
         model: ready for inference.
         batch_size: inputs per call of ``model.predict``.
-        concurrent: how many calls may run at once.
+        concurrent: how many calls may run at once; where pre-processing may be apart from inference, it is not counted.
+        device: where the model is.
     """
 
-    def __init__(self, model: Model, batch_size: int, concurrent: int) -> None:
-        self._model, self._batch_size = model, batch_size
+    def __init__(self, model: Model, batch_size: int, concurrent: int, device: str = "cpu") -> None:
+        self._model, self._batch_size, self._device = model, batch_size, device
         self._slots = threading.Semaphore(concurrent)
         self.fitting = batch_size
         """The batch size that fits GPU memory, lowered when one did not."""
@@ -41,19 +43,19 @@ class Inference:
             ModelError: the model failed, or answered with another number of predictions.
         """
         predictions: list[Prediction] = []
-        with self._slots:
-            while len(predictions) < len(inputs):
-                part = inputs[len(predictions) : len(predictions) + self.fitting]
-                try:
-                    predictions += self._call(part)
-                except torch.OutOfMemoryError as error:
-                    if len(part) == 1:
-                        raise ModelError(
-                            f"one sample does not fit GPU memory ({error}); use a smaller input or another device"
-                        ) from None
-                    self.fitting = max(1, len(part) // 2)
-                    if torch.cuda.is_available():
-                        torch.cuda.empty_cache()
+        while len(predictions) < len(inputs):
+            part = inputs[len(predictions) : len(predictions) + self.fitting]
+            try:
+                predictions += self._call(part)
+            except torch.OutOfMemoryError as error:
+                if len(part) == 1:
+                    raise ModelError(
+                        f"one sample does not fit GPU memory ({error}); use a smaller input or another device"
+                    ) from None
+                # Another thread may have found a smaller one meanwhile.
+                self.fitting = min(self.fitting, max(1, len(part) // 2))
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
         return predictions
 
     def notes(self) -> list[str]:
@@ -65,7 +67,7 @@ class Inference:
     def _call(self, part: Sequence[Input]) -> list[Prediction]:
         names = [name for name, _, _ in part]
         try:
-            answer = list(self._model.predict([media for _, media, _ in part], [context for _, _, context in part]))
+            answer = self._answer([media for _, media, _ in part], [context for _, _, context in part])
         except torch.OutOfMemoryError:
             raise
         except LossyError as error:
@@ -78,6 +80,16 @@ class Inference:
                 "sample"
             )
         return answer
+
+    def _answer(self, media: Sequence[UInt8Array], context: Sequence[Context]) -> list[Prediction]:
+        if not (isinstance(self._model, StagedModel) and self._model.stages):
+            with self._slots:
+                return list(self._model.predict(media, context))
+        with copying_aside(self._device):
+            staged = self._model.stage(media, context)
+        with self._slots:
+            # What is returned is in ordinary memory, so that nothing on a GPU still reads what was staged.
+            return list(self._model.infer(staged))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -76,6 +76,7 @@ class Pipeline:
         cache: of encoded media; None to encode each time.
         first: which share of the batches, 0 or more and below 1, to begin at; the rest follows, and then what lies before.
             Workers that begin at different places decode different sources, and find each other's on disk later.
+        device: where the model is.
     """
 
     def __init__(
@@ -91,12 +92,13 @@ class Pipeline:
         references: ReferenceStore | None = None,
         cache: MediaCache | None = None,
         first: float = 0.0,
+        device: str = "cpu",
     ) -> None:
         self._task, self._sources, self._references, self._cache = task, sources, references, cache
         self._first, self._concurrent = first, concurrent_inference
         self._indices = tuple(indices)
         self._batch_size, self._threads = batch_size, threads
-        self._inference = Inference(model, batch_size, concurrent_inference)
+        self._inference, self._device = Inference(model, batch_size, concurrent_inference, device), device
 
     def with_model(self, model: Model) -> Pipeline:
         """The same samples, batches and threads with another model, scored against labels."""
@@ -109,6 +111,7 @@ class Pipeline:
             threads=self._threads,
             concurrent_inference=self._concurrent if model.thread_safe else 1,
             first=self._first,
+            device=self._device,
         )
 
     @property

@@ -88,6 +88,7 @@ class ModelRuntime:
             references=_references(spec, options.spill, spill_bytes),
             cache=options.cache,
             first=options.worker / max(1, options.workers),
+            device=device,
         )
         self.clean: Replicates | None = None
         """Bootstrap replicates of the clean case, kept for the other cases of this model."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pytest_lossy.data.base import Context, UInt8Array
 
-__all__ = ["Model", "Prediction"]
+__all__ = ["Model", "Prediction", "StagedModel"]
 
 Prediction = Any
 """In torchvision's conventions and in the coordinates of the source medium."""
@@ -40,3 +40,18 @@ class Model(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Exact builtins for the report: format, parameters, device, weights' sha256."""
+
+
+@runtime_checkable
+class StagedModel(Model, Protocol):
+    """A model whose ``predict`` has two halves, the first of which can be done while other batches run."""
+
+    @property
+    def stages(self) -> bool:
+        """Whether ``stage`` may be called by several threads at once, and beside ``infer``."""
+
+    def stage(self, media: Sequence[UInt8Array], context: Sequence[Context]) -> Any:
+        """Pre-process a batch, and copy it to the device."""
+
+    def infer(self, staged: Any) -> Sequence[Prediction]:
+        """Predict for what ``stage`` returned."""

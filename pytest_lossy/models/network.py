@@ -48,14 +48,30 @@ class NetworkModel:
         """What runs between preparation and decoding."""
         return self._network
 
+    @property
+    def stages(self) -> bool:
+        """Whether :meth:`stage` may be called by several threads at once, and beside inference.
+
+        What a spec declares may; a user's function need not expect it.
+        """
+        return self.thread_safe and getattr(self._prepare, "is_declared", False)
+
     def predict(self, media: Sequence[UInt8Array], context: Sequence[Context]) -> Sequence[Prediction]:
         """Predict for a batch; see :class:`pytest_lossy.models.base.Model`."""
+        return self.infer(self.stage(media, context))
+
+    def stage(self, media: Sequence[UInt8Array], context: Sequence[Context]) -> list[Batch]:
+        """Pre-process a batch, and copy it to the device: the first half of :meth:`predict`."""
         prepared = self._prepare(media, context)
-        if not (isinstance(prepared, list) and prepared and isinstance(prepared[0], Batch)):
-            sizes = [(image.shape[-3], image.shape[-2]) for image in media]
-            prepared = [Batch(prepared, [Placement(size, size, size) for size in sizes], list(range(len(media))))]
-        predictions: list[Prediction] = [None] * len(media)
-        for batch in prepared:
+        if isinstance(prepared, list) and prepared and isinstance(prepared[0], Batch):
+            return prepared
+        sizes = [(image.shape[-3], image.shape[-2]) for image in media]
+        return [Batch(prepared, [Placement(size, size, size) for size in sizes], list(range(len(media))))]
+
+    def infer(self, staged: Sequence[Batch]) -> Sequence[Prediction]:
+        """Predict for what :meth:`stage` returned: the second half of :meth:`predict`."""
+        predictions: list[Prediction] = [None] * sum(len(batch.positions) for batch in staged)
+        for batch in staged:
             output = select_output(self._network(batch.inputs), self._select)
             for position, prediction in zip(batch.positions, self._decoded(output, batch), strict=True):
                 predictions[position] = prediction

@@ -87,6 +87,7 @@ def declared_input(section: InputSection, expects: Expects, device: str) -> Prep
             for positions in by_canvas.values()
         ]
 
+    prepare.is_declared = True  # type: ignore[attr-defined]  # it keeps nothing, so that threads may call it at once
     return prepare
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_lossy.engine.devices import copying_aside
 from pytest_lossy.engine.inference import Inference
 from pytest_lossy.errors import CodecError, DataError, LossyError, ModelError
 
@@ -131,3 +133,95 @@ def test_a_failed_call_frees_its_slot() -> None:
     with pytest.raises(ModelError):
         inference.predict(inputs(1))
     assert inference.predict(inputs(1)) == [0]
+
+
+class Staged(Model):
+    """Both halves of predict; the second waits until two batches have been through the first."""
+
+    def __init__(self, stages: bool) -> None:
+        super().__init__()
+        self.stages, self.staged = stages, 0
+        self.both_staged = threading.Event()
+
+    def stage(self, media: list[Any], context: list[Any]) -> list[int]:
+        self.staged += 1
+        if self.staged == 2:
+            self.both_staged.set()
+        return [facts["k"] for facts in context]
+
+    def infer(self, staged: list[int]) -> list[int]:
+        assert self.both_staged.wait(30), "the second batch was not prepared beside the first one's inference"
+        return staged
+
+
+def test_a_batch_is_prepared_while_another_is_inferred() -> None:
+    model = Staged(stages=True)
+    inference = Inference(model, 1, concurrent=1)
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda: answers.append(inference.predict(inputs(1)))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [[0], [0]]
+    assert model.staged == 2
+    assert model.sizes == []
+
+
+def test_a_model_that_may_not_be_staged_is_called_as_a_whole() -> None:
+    model = Staged(stages=False)
+    assert Inference(model, 2, 1).predict(inputs(3)) == [0, 1, 2]
+    assert (model.staged, model.sizes) == (0, [2, 1])
+
+
+def test_batches_shrink_until_they_can_be_staged() -> None:
+    class Small(Staged):
+        def stage(self, media: list[Any], context: list[Any]) -> list[int]:
+            if len(media) > 3:
+                raise torch.OutOfMemoryError("pretend")
+            return super().stage(media, context)
+
+    model = Small(stages=True)
+    model.both_staged.set()
+    inference = Inference(model, 8, 1)
+    assert inference.predict(inputs(7)) == list(range(7))
+    assert inference.fitting == 3
+
+
+def test_work_aside_has_a_stream_for_each_thread_and_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch without a GPU has no streams: what is asked of it, and in which order."""
+    asked: list[tuple[str, Any]] = []
+
+    class Stream:
+        def __init__(self, device: str) -> None:
+            asked.append(("made", device))
+
+        def synchronize(self) -> None:
+            asked.append(("waited", self))
+
+    @contextlib.contextmanager
+    def entered(stream: Stream) -> Iterator[None]:
+        asked.append(("entered", stream))
+        yield
+        asked.append(("left", stream))
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", entered)
+
+    def work() -> None:
+        for _ in range(2):
+            with copying_aside("cuda:0"):
+                asked.append(("work", None))
+
+    for _ in range(2):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    once = ["entered", "work", "left", "waited"]
+    assert [what for what, _ in asked] == ["made", *once, *once] * 2
+    first, second = ({id(stream) for what, stream in part if what == "waited"} for part in (asked[:9], asked[9:]))
+    assert len(first) == len(second) == 1
+    assert first != second
+    with copying_aside("cpu"):
+        pass
+    assert len(asked) == 18

@@ -12,7 +12,11 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
 from pytest_lossy.errors import ModelError
-from pytest_lossy.models.preprocessing import Expects
+from pytest_lossy.models.base import StagedModel
+from pytest_lossy.models.declaration import InputSection, OutputSection
+from pytest_lossy.models.label_maps import LabelMaps
+from pytest_lossy.models.network import NetworkModel
+from pytest_lossy.models.preprocessing import Expects, declared_input
 
 MODES = {
     "nearest": InterpolationMode.NEAREST,
@@ -189,3 +193,23 @@ def test_sources_are_not_changed() -> None:
 def test_clips_need_a_function() -> None:
     with pytest.raises(ModelError, match="takes images"):
         prepared([np.zeros((2, 4, 4, 3), np.uint8)])
+
+
+def test_what_a_spec_declares_may_be_prepared_aside_and_a_users_function_not():
+    class Net:
+        expects, thread_safe = Expects(), True
+
+        def __call__(self, inputs):
+            return torch.zeros(len(inputs), 2, *inputs.shape[2:])
+
+    declared = declared_input(InputSection(), Expects(), "cpu")
+    decode = LabelMaps(OutputSection())
+    model = NetworkModel(Net(), declared, decode, None)
+    images = [np.zeros((4, 6, 3), np.uint8), np.zeros((5, 6, 3), np.uint8), np.zeros((4, 6, 3), np.uint8)]
+    assert model.stages
+    assert isinstance(model, StagedModel)
+    halves = model.infer(model.stage(images, [{}] * 3))
+    assert [labels.shape for labels in halves] == [(4, 6), (5, 6), (4, 6)]
+    assert not NetworkModel(Net(), lambda media, context: declared(media, context), decode, None).stages
+    Net.thread_safe = False
+    assert not model.stages
