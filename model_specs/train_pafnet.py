@@ -2,12 +2,13 @@
 
     python model_specs/train_pafnet.py
 
-renders the training split (once; cached), trains for a fixed number of iterations, prints AP on the validation split, clean
-and after JPEG, and writes ``weights/paf-mini.safetensors`` in half precision. An interrupted run continues from its
-checkpoint when started again with the same arguments.
+renders the training split (once; cached), trains for a fixed number of iterations in two cycles, prints AP on the validation
+split, clean and after JPEG, and writes ``weights/paf-mini.safetensors`` in half precision. An interrupted run continues from
+its checkpoint when started again with the same arguments.
 
-The shipped weights took 15 minutes of one core, after 2.5 minutes of rendering, and reach AP50 .39 on the first 100
-pictures of the validation split. They have not converged: the loss was still falling and is much the same on both splits.
+The shipped weights took 925 and 586 seconds of processor time, after 2.5 minutes of rendering, and reach AP .267 and AP50
+.629 on the validation split (.259 and .590 on its first 100 pictures, .201 and .581 on all of it after the first cycle), AP
+.373 and AP50 .757 on the first 200 pictures they were trained on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 from pafnet import build
 from pafnet_decoding import LIMBS, decode
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,9 +41,11 @@ HERE = Path(__file__).parent
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's; the spec declares the same
 BATCH = 8
 CROP = (192, 144)  # of 192x256: as tall as the tallest people; they cover more of it than of the whole picture
+ITERATIONS = (5000, 3200)  # of the cycles of the learning rate, which restarts (Loshchilov & Hutter 2017)
+RATES = (3e-3, 2e-3)  # their peaks
 CELL = 4  # pixels of the maps' cells
 NEAR_A_PERSON = 0.9  # share of the crops
-NATIVE = 0.5  # share of the crops that are not resized: the test's pictures are not
+NATIVE = 0.7  # share of the crops that are not resized: the test's pictures are not
 SCALES = (1.0, 1.6)  # of the others
 HEAD = 0.0942  # head sizes in body heights, in the mini world
 SPREAD, LEAST_SPREAD, MOST_SPREAD = 0.04, 3.0, 6.0  # of a keypoint's Gaussian in body heights, and in pixels
@@ -188,7 +192,10 @@ def loss(network: nn.Module, samples: Sequence[Sample], random: torch.Generator)
             place[:, int(y1) : math.ceil(y2), int(x1) : math.ceil(x2)] = 0
     counts = counts.to(device)
     pixels = normalise(torch.stack([pixels for pixels, *_ in crops]).to(device))
-    maps = network(pixels.contiguous(memory_format=torch.channels_last)).contiguous()
+    # On processors with instructions for it, bfloat16 makes an iteration 1.6 times as fast.
+    with torch.autocast(device.type, torch.bfloat16):
+        maps = network(pixels.contiguous(memory_format=torch.channels_last))
+    maps = maps.float().contiguous()
     logits, found = maps[:, : heat.shape[1]], maps[:, heat.shape[1] :].view_as(fields)
     # Somebody who counts may stand before or behind somebody who does not.
     weights = torch.where(heat > 0.05, 1 + 2 * heat, counts)
@@ -232,7 +239,9 @@ def main() -> None:
     """Train, save, measure."""
     parser = argparse.ArgumentParser(description="Train paf-mini on the mini world's train split.")
     parser.add_argument("--out", type=Path, default=HERE / "weights" / "paf-mini.safetensors")
-    parser.add_argument("--iterations", type=int, default=3200, help=f"of {BATCH} crops each (default 3200)")
+    parser.add_argument(
+        "--iterations", type=int, nargs="+", default=ITERATIONS, help=f"of {BATCH} crops each, of one or both cycles"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of one PyTorch operation (default: 1)")
     parser.add_argument("--device", default="cpu")
@@ -242,20 +251,30 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     # Channels last makes small convolutions a third faster on a CPU.
     network = build(17, len(LIMBS)).to(arguments.device, memory_format=torch.channels_last)
-    schedule = Schedule(arguments.iterations, rate=3e-3, clip=10.0, seed=arguments.seed)
     began = time.perf_counter()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    fit(
-        network,
-        loss,
-        TrainingBatches(data, range(len(data)), BATCH, arguments.seed),
-        schedule,
-        identity={"data": data.fingerprint(), "batch": BATCH, "crop": list(CROP)},
-        checkpoint=arguments.out.with_suffix(".checkpoint"),
-        report=show,
-    )
+    finished = []
+    for cycle, (iterations, rate) in enumerate(zip(arguments.iterations, RATES, strict=False)):
+        seed = arguments.seed + 1000 * cycle  # else the second cycle would begin with the first one's crops
+        # Every cycle begins with rounded weights, so that a run which is interrupted later can begin with them as well.
+        finished.append(arguments.out.with_suffix(f".{seed}-{iterations}-done.checkpoint"))
+        if finished[-1].exists():
+            network.load_state_dict({name: value.float() for name, value in load_file(finished[-1]).items()})
+            continue
+        fit(
+            network,
+            loss,
+            TrainingBatches(data, range(len(data)), BATCH, seed),
+            Schedule(iterations, rate=rate, clip=10.0, seed=seed),
+            identity={"data": data.fingerprint(), "batch": BATCH, "crop": list(CROP)},
+            checkpoint=arguments.out.with_suffix(".checkpoint"),
+            report=show,
+        )
+        save_half(network, finished[-1])
     print(f"trained in {time.perf_counter() - began:.0f} s, {time.process_time():.0f} s of processor time")
     digest = save_half(network, arguments.out)
+    for path in finished:
+        path.unlink()
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes, sha256 {digest}")
     held_out = MiniPose(MiniPose.Options(split="val", count=100))
     for quality in (None, *QUALITIES):

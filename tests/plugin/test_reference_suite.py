@@ -18,7 +18,7 @@ CLEAN = {
     "convnet-mini": ("top1", 0.5),
     "depth-gan-mini": ("delta1", 0.4),
     "faster-rcnn-mini": ("ap50", 0.25),
-    "paf-mini": ("ap50", 0.25),
+    "paf-mini": ("ap50", 0.4),
     "segnet-mini": ("miou", 0.4),
     "two-stream-mini": ("top1", 0.5),
 }
