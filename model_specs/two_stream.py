@@ -189,7 +189,10 @@ class Stream(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, H, W) to logits (n, num_classes)."""
-        maps = self.stages(x)
+        return self.named(self.stages(x))
+
+    def named(self, maps: Tensor) -> Tensor:
+        """Maps of the last stage to logits (n, num_classes)."""
         # The mean knows how much of the picture moves in some way, the maximum whether anything does.
         return self.scores(self.dropout(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)))
 

@@ -1,20 +1,16 @@
-"""The two-stream network of the reference suite: flow against known motion, views, fusion, and its training script."""
+"""The two-stream network of the reference suite: flow against known motion, views and fusion."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.util
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter, shift
+from two_stream_clips import SPECS, clip, moving, training_script
 
-from pytest_lossy.data.base import Sample
 from pytest_lossy.errors import ModelError
 from pytest_lossy.models.declaration import InputSection, ModelSection
 from pytest_lossy.models.registry import build_model
@@ -22,29 +18,13 @@ from pytest_lossy.tasks.action import ActionTask
 
 pytest.importorskip("cv2", reason="optical flow needs the extra 'flow'")
 
-SPECS = Path(__file__).parents[3] / "model_specs"
 WEIGHTS = SPECS / "weights" / "two-stream-mini.safetensors"
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    """``train_two_stream.py`` as Python runs it: with its own folder first on the path."""
-    sys.path.insert(0, str(SPECS))
-    try:
-        spec = importlib.util.spec_from_file_location("lossy_train_two_stream", SPECS / "train_two_stream.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path.remove(str(SPECS))
-
-
-@pytest.fixture(scope="module")
-def net(script: ModuleType) -> Iterator[ModuleType]:
-    yield sys.modules["two_stream"]
-    sys.modules.pop("two_stream", None)
+def net() -> Iterator[ModuleType]:
+    with training_script():
+        yield sys.modules["two_stream"]
 
 
 @pytest.fixture(autouse=True)
@@ -53,31 +33,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def clip(frames: int = 16, size: tuple[int, int] = (96, 128), seed: int = 0) -> np.ndarray:
-    """Noise that differs between frames."""
-    return np.random.default_rng(seed).integers(0, 256, (frames, *size, 3), dtype=np.uint8)
-
-
-def texture(size: tuple[int, int], seed: int) -> np.ndarray:
-    """A smooth random picture of full contrast."""
-    noise = gaussian_filter(np.random.default_rng(seed).normal(size=size), 2.0)
-    return 128 + 50 * noise / noise.std()
-
-
-def moving(dx: float, dy: float, frames: int = 4, pan: float = 0.0) -> np.ndarray:
-    """A textured square that moves by (dx, dy) a frame before a background that moves by (pan, 0)."""
-    behind, before = texture((96, 128), 1), texture((96, 128), 2)
-    pictures = []
-    for time in range(frames):
-        picture = shift(behind, (0, pan * time), order=1, mode="wrap")
-        patch = shift(before, (dy * time, dx * time), order=1, mode="wrap")
-        mask = np.zeros((96, 128))
-        mask[30:66, 40:88] = 1
-        mask = shift(mask, (dy * time, dx * time), order=1)
-        pictures.append(mask * patch + (1 - mask) * picture)
-    return np.repeat(np.stack(pictures).clip(0, 255).astype(np.uint8)[..., None], 3, axis=3)
 
 
 class TestFlow:
@@ -194,18 +149,6 @@ class TestNetwork:
         assert torch.equal(one["spatial"], other["spatial"])
         assert not torch.equal(one["temporal"], other["temporal"])
 
-    def test_gradients_reach_everything(self, net: ModuleType, script: ModuleType) -> None:
-        torch.manual_seed(0)
-        model = net.build(4, spatial=(4, 6), temporal=(4, 6)).train()
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.weight.data.fill_(1.0)  # residual blocks begin as the identity, which hides what is in them
-        samples = [Sample(id=str(k), media=clip(seed=k), target=k, context={"fps": 12.5}) for k in range(4)]
-        script.loss(model, samples, torch.Generator().manual_seed(0)).backward()
-        for name, parameter in model.named_parameters():
-            assert parameter.grad is not None, name
-            assert parameter.grad.abs().sum() > 0, name
-
     @pytest.mark.parametrize("wrong", [{"num_classes": 0}, {"spatial": ()}, {"temporal": (8, 0)}, {"step": 0}])
     def test_bad_arguments(self, net: ModuleType, wrong: dict[str, object]) -> None:
         with pytest.raises(ValueError, match="must be positive"):
@@ -248,61 +191,3 @@ class TestNetwork:
         assert all(np.array_equal(one, two) for one, two in zip(both, again, strict=True))
         np.testing.assert_allclose(model.predict(media[1:], context[1:])[0], both[1], rtol=1e-3, atol=1e-4)
         assert WEIGHTS.stat().st_size < 4_000_000
-
-
-class TestTraining:
-    def test_flow_is_kept_by_content(
-        self, net: ModuleType, script: ModuleType, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked: list[int] = []
-
-        def counted(frames: np.ndarray) -> np.ndarray:
-            asked.append(1)
-            return net.motion(frames)
-
-        monkeypatch.setattr(script, "motion", counted)
-        one, two = clip(3, seed=1), clip(3, seed=2)
-        size = 2 * 2 * 48 * 64 * 2
-        store = script.FlowStore(size)
-        for media, computed in ((one, 1), (one.copy(), 1), (two, 2), (two, 3), (one, 3)):
-            np.testing.assert_allclose(store.flow(media).numpy(), net.motion(media), rtol=1e-3, atol=1e-3)
-            assert len(asked) == computed  # there is room for one
-
-    def test_a_mirrored_view_mirrors_the_flow(self, script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Mirroring the clip or its view is the same, up to what the flow itself makes of mirrored frames."""
-        monkeypatch.setattr(script, "LEAST", 1.0)
-        media = moving(0.8, 0.5, frames=16)  # slow enough to stay in the middle, whichever fields are chosen
-        sample = Sample(id="a", media=media, target=0, context={"fps": 12.5})
-        mirrored = dataclasses.replace(sample, media=np.ascontiguousarray(media[:, :, ::-1]))
-        flips = {}
-        for seed in range(20):
-            generator = torch.Generator().manual_seed(seed)
-            flips[torch.rand(5, generator=generator)[4].item() < 0.5] = seed
-        with_flip = script._view(sample, torch.Generator().manual_seed(flips[True]))
-        plain = script._view(sample, torch.Generator().manual_seed(flips[False]))
-        other = script._view(mirrored, torch.Generator().manual_seed(flips[True]))
-        centre = (slice(None), slice(None), slice(17, 23), slice(22, 34))
-        right, left, back = (
-            view[1][centre].median(-1).values.median(-1).values.mean(0) for view in (plain, with_flip, other)
-        )
-        assert right[0] > 0.25
-        torch.testing.assert_close(left[0], -right[0], atol=0.06, rtol=0)
-        torch.testing.assert_close(left[1], right[1], atol=0.06, rtol=0)
-        torch.testing.assert_close(back, right, atol=0.06, rtol=0)
-
-    def test_views_follow_from_the_generator(self, script: ModuleType) -> None:
-        sample = Sample(id="a", media=clip(), target=0, context={"fps": 12.5})
-        one, two, other = (script._view(sample, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-        assert torch.equal(one[0], two[0])
-        assert torch.equal(one[1], two[1])
-        assert not torch.equal(one[0], other[0])
-        assert one[0].shape == (3, *script.CROP)
-        assert one[1].shape == (script.FIELDS, 2, 40, 56)
-
-    def test_the_loss_leaves_the_global_generator_alone(self, net: ModuleType, script: ModuleType) -> None:
-        model = net.build(2, spatial=(4,), temporal=(4,)).train()
-        samples = [Sample(id=str(k), media=clip(seed=k), target=k, context={}) for k in range(2)]
-        before = torch.get_rng_state()
-        values = [script.loss(model, samples, torch.Generator().manual_seed(5)).item() for _ in range(2)]
-        assert torch.equal(torch.get_rng_state(), before)
-        assert values[0] == values[1]
