@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import mmap
 import os
 import sys
 import threading
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["in_main_arena", "keep_freed_memory", "return_freed_memory", "return_now_and_then"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Shelf", "in_main_arena", "keep_freed_memory", "return_freed_memory", "return_now_and_then"]
 
 BATCHES_BETWEEN = 32
 """Batches from one return of unused memory to the next: fresh pages for one batch in so many cost nearly nothing."""
@@ -28,6 +34,40 @@ _USERS_OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_M
 _lock = threading.Lock()
 _batches = itertools.count(1)
 _kept: bool | None = None
+
+
+class Shelf:
+    """Keeps small arrays outside of the heap.
+
+    What stays after a batch would lie in the gaps that its activations leave, the next batch's would not fit there any more,
+    and the heap would grow with the data.
+    """
+
+    _SLAB_BYTES = 1 << 20
+    _LARGEST = _SLAB_BYTES // 16
+    _ALIGNMENT = 16
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._slab: mmap.mmap | None = None
+        self._used = 0
+
+    def keep(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Equal arrays elsewhere; large ones, and what is no array of plain numbers, as they are."""
+        return {name: self._kept(array) for name, array in arrays.items()}
+
+    def _kept(self, array: Any) -> Any:
+        if not isinstance(array, np.ndarray) or array.dtype.hasobject or not 0 < array.nbytes <= self._LARGEST:
+            return array
+        size = -(-array.nbytes // self._ALIGNMENT) * self._ALIGNMENT
+        with self._lock:
+            if self._slab is None or self._used + size > self._SLAB_BYTES:
+                self._slab, self._used = mmap.mmap(-1, self._SLAB_BYTES), 0
+            slab, start = self._slab, self._used
+            self._used += size
+        copy: npt.NDArray[Any] = np.ndarray(array.shape, array.dtype, slab, start)
+        copy[...] = array
+        return copy
 
 
 def keep_freed_memory() -> bool:

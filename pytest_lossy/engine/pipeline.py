@@ -18,6 +18,7 @@ from pytest_lossy.data.source_quality import quality_counts
 from pytest_lossy.engine.compression import compress
 from pytest_lossy.engine.inference import Inference
 from pytest_lossy.engine.media_cache import MediaCache
+from pytest_lossy.engine.memory import Shelf
 from pytest_lossy.engine.references import ReferenceStore
 from pytest_lossy.engine.sources import SourceStore
 from pytest_lossy.engine.threads import Progress, one_torch_thread, run_here, run_in_threads
@@ -140,11 +141,12 @@ class Pipeline:
         cut = [
             self._indices[start : start + self._batch_size] for start in range(0, len(self._indices), self._batch_size)
         ][batches]
+        shelf = Shelf()
         first = int(len(cut) * self._first)
         order = [*range(first, len(cut)), *range(first)]
         work = run_here if self._threads == 1 else run_in_threads
         done = work(
-            lambda number: self._batch(cut[number], codec, level),
+            lambda number: self._batch(cut[number], codec, level, shelf),
             order,
             [len(batch) for batch in cut],
             self._threads,
@@ -207,7 +209,7 @@ class Pipeline:
             for view, medium, before, after in zip(views, media, clean, found, strict=True)
         ]
 
-    def _batch(self, indices: Sequence[int], codec: Codec | None, level: float | None) -> list[_Scored]:
+    def _batch(self, indices: Sequence[int], codec: Codec | None, level: float | None, shelf: Shelf) -> list[_Scored]:
         loaded = [self._sources.load(index) for index in indices]
         seen = [compress(one, codec, level, self._cache) for one in loaded]
         labelled = self._references is None
@@ -223,7 +225,7 @@ class Pipeline:
         return [
             row
             for view, found, target, (_, cost) in zip(views, predictions, targets, seen, strict=True)
-            for row in self._rows(view, found, target, cost)
+            for row in self._rows(view, found, target, cost, shelf)
         ]
 
     def _predict(self, views: Sequence[View], media: Sequence[UInt8Array]) -> list[Predictions]:
@@ -256,7 +258,9 @@ class Pipeline:
         for index, found in zip(indices, predictions, strict=True):
             store.save(index, found)
 
-    def _rows(self, view: View, found: Predictions, clean: Predictions | None, cost: SampleCost) -> list[_Scored]:
+    def _rows(
+        self, view: View, found: Predictions, clean: Predictions | None, cost: SampleCost, shelf: Shelf
+    ) -> list[_Scored]:
         sample, rows = view.sample, []
         for number, frame in enumerate(view.scored):
             target = view.target(frame) if clean is None else CleanPrediction(clean[frame], view.video())
@@ -266,7 +270,7 @@ class Pipeline:
                     view.row_id(frame),
                     view.group(),
                     tuple(sample.tags),
-                    evidence,
+                    shelf.keep(evidence),
                     # A clip is compressed once, however many of its frames are scored.
                     cost if number == 0 else SampleCost(0, 0, 0, 0, cost.source_digest),
                     sample.source,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import subprocess
 import sys
+import threading
 
+import hypothesis.extra.numpy as hnp
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_lossy.engine import memory
+from pytest_lossy.engine.memory import Shelf
 
 PROBE = """
 import resource, sys
@@ -88,3 +95,53 @@ def test_memory_is_returned_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     for _ in range(memory.BATCHES_BETWEEN):
         memory.return_now_and_then()
     assert len(returned) == 3
+
+
+# What stays after a batch
+
+
+@given(
+    arrays=st.lists(
+        hnp.arrays(st.sampled_from([np.uint8, np.int32, np.int64, np.float64, np.bool_]), hnp.array_shapes(min_side=0)),
+        max_size=20,
+    )
+)
+@settings(deadline=None)
+def test_kept_arrays_are_equal_and_apart(arrays: list[np.ndarray]) -> None:
+    shelf = Shelf()
+    given_arrays = {str(index): array for index, array in enumerate(arrays)}
+    originals = [array.copy() for array in arrays]
+    kept = shelf.keep(given_arrays)
+    for array in arrays:
+        array.fill(0)  # a copy does not change with it
+    assert list(kept) == list(given_arrays)
+    for array, original in zip(kept.values(), originals, strict=True):
+        assert array.dtype == original.dtype
+        assert array.shape == original.shape
+        assert array.size == 0 or np.array_equal(array, original, equal_nan=array.dtype.kind == "f")
+        assert array.flags.c_contiguous
+        assert array.ctypes.data % array.dtype.itemsize == 0
+
+
+def test_slabs_outlive_the_shelf_and_threads_share_it() -> None:
+    found: dict[int, list[np.ndarray]] = {}
+
+    def work(number: int, shelf: Shelf) -> None:
+        found[number] = [shelf.keep({"a": np.full(1000, 100 * number + step)})["a"] for step in range(100)]
+
+    shelf = Shelf()
+    threads = [threading.Thread(target=work, args=(number, shelf)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    del shelf, threads
+    gc.collect()
+    for number, arrays in found.items():  # 3 MB, of several slabs
+        assert [array.tolist() for array in arrays] == [[100 * number + step] * 1000 for step in range(100)]
+
+
+def test_what_is_large_or_no_plain_array_stays_as_it_is() -> None:
+    given_values = {"large": np.zeros(10**6), "objects": np.array([None, "x"]), "number": 3, "empty": np.zeros((0, 4))}
+    kept = Shelf().keep(given_values)
+    assert all(kept[name] is value for name, value in given_values.items())
