@@ -106,7 +106,7 @@ def test_clips_shrink_to_few_frames_without_motion() -> None:
     [
         ("jpeg", lambda level: level <= 37, 37),
         ("h264", lambda level: level >= 41, 41),
-        ("jxl", lambda level: level >= 7.25, 7.3),  # searched in steps of 0.1
+        ("jxl", lambda level: level >= 7.245, 7.25),  # searched in steps of 0.01
         ("resize", lambda level: level < 0.3, 0.299),
         ("packet-loss", lambda level: level > 3, 3.1),
     ],
