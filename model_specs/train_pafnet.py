@@ -14,6 +14,7 @@ The shipped weights took 925 and 586 seconds of processor time, after 2.5 minute
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import time
 from collections.abc import Sequence
@@ -246,6 +247,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of one PyTorch operation (default: 1)")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
+    if len(arguments.iterations) > len(RATES):
+        parser.error(f"--iterations: {len(arguments.iterations)} cycles, and there are {len(RATES)}; leave some out")
     torch.set_num_threads(arguments.threads)
     data = MiniPose(MiniPose.Options(split="train"))
     torch.manual_seed(arguments.seed)
@@ -253,11 +256,15 @@ def main() -> None:
     network = build(17, len(LIMBS)).to(arguments.device, memory_format=torch.channels_last)
     began = time.perf_counter()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    finished = []
+    identity = {"data": data.fingerprint(), "batch": BATCH, "crop": list(CROP)}
+    finished: list[Path] = []
     for cycle, (iterations, rate) in enumerate(zip(arguments.iterations, RATES, strict=False)):
         seed = arguments.seed + 1000 * cycle  # else the second cycle would begin with the first one's crops
         # Every cycle begins with rounded weights, so that a run which is interrupted later can begin with them as well.
-        finished.append(arguments.out.with_suffix(f".{seed}-{iterations}-done.checkpoint"))
+        # Its name tells apart what was trained otherwise into the same file.
+        past = (identity, arguments.seed, arguments.iterations[: cycle + 1], RATES[: cycle + 1])
+        digest = hashlib.sha256(repr(past).encode()).hexdigest()[:12]
+        finished.append(arguments.out.with_suffix(f".{digest}.finished.checkpoint"))
         if finished[-1].exists():
             network.load_state_dict({name: value.float() for name, value in load_file(finished[-1]).items()})
             continue
@@ -266,7 +273,7 @@ def main() -> None:
             loss,
             TrainingBatches(data, range(len(data)), BATCH, seed),
             Schedule(iterations, rate=rate, clip=10.0, seed=seed),
-            identity={"data": data.fingerprint(), "batch": BATCH, "crop": list(CROP)},
+            identity=identity,
             checkpoint=arguments.out.with_suffix(".checkpoint"),
             report=show,
         )

@@ -322,9 +322,9 @@ def _read_thresholds(
 
 
 def _strange_names(thresholds: Thresholds, specs: list[IndexedSpec]) -> list[tuple[str, str, str]]:
-    """Labels and metrics of rules that no spec knows; see :class:`Plan`."""
+    """Labels and metrics of rules that no spec knows, each place once; see :class:`Plan`."""
     metrics, labels = gate_names(specs)
-    found = []
+    found: list[tuple[str, str, str]] = []
     for rule in thresholds.rules:
         metric = aggregate(rule.metric)
         if rule.codec not in (CLEAN, MIX, *labels) and not is_glob(rule.codec):
@@ -334,7 +334,7 @@ def _strange_names(thresholds: Thresholds, specs: list[IndexedSpec]) -> list[tup
             found.append(
                 ("metric", metric, f"{rule.place}: unknown metric '{metric}'; {did_you_mean(metric, metrics)}")
             )
-    return found
+    return list(dict.fromkeys(found))  # a metric may have several bounds
 
 
 def shown_path(path: Path, root: Path) -> Path:

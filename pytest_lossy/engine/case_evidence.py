@@ -28,7 +28,18 @@ __all__ = ["clean_of", "compared", "evidence_of", "measure"]
 def evidence_of(
     case: Case, codec: Codec | None, runtime: LoadedModel, context: CaseContext, *, own: bool
 ) -> CaseEvidence:
-    """Load a case's evidence, or compute it under the case's lock."""
+    """Load a case's evidence, or compute it under the case's lock.
+
+    Args:
+        case: of this model.
+        codec: None for the clean case.
+        runtime: the loaded model.
+        context: the run.
+        own: whether the case is evaluated for itself; if not, a failure is not tried again.
+
+    Raises:
+        CaseFailureError: it cannot be computed, or a process died of it.
+    """
     store, slug = context.store, case.slug
     inputs = case_inputs(runtime.inputs(), codec, case.level)
     stored = _stored_evidence(store, slug, inputs)
@@ -87,7 +98,11 @@ def _failed(case: Case, reason: str) -> CaseFailureError:
 
 
 def clean_of(runtime: LoadedModel, context: CaseContext, paired_with: CaseEvidence) -> Replicates:
-    """Replicates of the clean case, on the very samples of ``paired_with``."""
+    """Replicates of the clean case, on the very samples of ``paired_with``.
+
+    Raises:
+        CaseFailureError: the clean case failed, or has other samples.
+    """
     case = runtime.spec.clean
     if runtime.clean is None:
         try:
@@ -96,7 +111,7 @@ def clean_of(runtime: LoadedModel, context: CaseContext, paired_with: CaseEviden
             raise CaseFailureError(f"the clean case, which every level is compared with, failed: {error}") from None
         if evidence.ids != paired_with.ids:
             raise CaseFailureError(
-                "the clean case has other samples than this one; the data set changed during the run"
+                "the clean case has other samples than this one: the data set changed during the run; run again"
             )
         runtime.clean = measure(case, evidence, runtime, context)
         if not context.store.was_started(case.slug):

@@ -37,15 +37,15 @@ _kept: bool | None = None
 
 
 class Shelf:
-    """Keeps small arrays outside of the heap.
+    """Keeps small arrays outside of the heap, in anonymous mappings that are freed with the last array in them.
 
     What stays after a batch would lie in the gaps that its activations leave, the next batch's would not fit there any more,
-    and the heap would grow with the data.
+    and the heap would grow with the data. Threads may share a shelf.
     """
 
     _SLAB_BYTES = 1 << 20
-    _LARGEST = _SLAB_BYTES // 16
-    _ALIGNMENT = 16
+    _LARGEST = _SLAB_BYTES // 16  # so that at most a sixteenth of a slab is wasted
+    _ALIGNMENT = 16  # of the largest plain number
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,11 +53,19 @@ class Shelf:
         self._used = 0
 
     def keep(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """Equal arrays elsewhere; large ones, and what is no array of plain numbers, as they are."""
+        """Equal arrays elsewhere; those above 64 KiB, and what is no plain array, as they are.
+
+        Args:
+            arrays: by name, of any shape and fixed dtype.
+
+        Returns:
+            by the same names, C-contiguous copies of equal shape and dtype.
+        """
         return {name: self._kept(array) for name, array in arrays.items()}
 
     def _kept(self, array: Any) -> Any:
-        if not isinstance(array, np.ndarray) or array.dtype.hasobject or not 0 < array.nbytes <= self._LARGEST:
+        # Subclasses, such as masked arrays, are more than their numbers.
+        if type(array) is not np.ndarray or array.dtype.hasobject or not 0 < array.nbytes <= self._LARGEST:
             return array
         size = -(-array.nbytes // self._ALIGNMENT) * self._ALIGNMENT
         with self._lock:

@@ -319,7 +319,7 @@ def test_names_in_gates_that_nothing_knows(
     monkeypatch.setenv("PYTHONPATH", str(place.path))
     marked = SPEC.replace('"webp": [20]', '"fine": {"codec": "webp", "levels": [20]}')
     path = place.makepyfile(HEAD + marked)
-    gates = "net: {jpeg: {5: {rihgt: {min: 0.1}}}, fine: {20: {miou: {min: 0.1}}}, fnie: {20: {miou: {min: 0.1}}}}"
+    gates = "net: {jpeg: {5: {rihgt: {min: 0.1, max: 0.9}}}, fine: {20: {miou: {min: 0.1}}}, fnie: {20: {miou: {min: 0.1}}}}"
     toy.write_thresholds(place.path, gates)
     flags = ("-p", "no:randomly", "-p", "no:cacheprovider", "--lossy-codec=all", *workers)
     result = place.runpytest_subprocess(*flags)
@@ -327,6 +327,7 @@ def test_names_in_gates_that_nothing_knows(
     output = "\n".join([*result.outlines, *result.errlines])
     for line in told:
         assert fnmatch.fnmatch(output, f"*{line}"), output
+    assert output.count("unknown metric 'rihgt'") == 1, "once for both bounds"
     assert "unknown codec 'fine'" not in output
     toy.write_thresholds(place.path, gates.replace("rihgt", "miou").replace("fnie", "webp"))
     place.runpytest_subprocess(*flags).assert_outcomes(passed=4)

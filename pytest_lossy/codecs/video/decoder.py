@@ -54,7 +54,8 @@ def decoded_frames(
     except UnknownCodecError:
         raise CodecError(f"this build of FFmpeg has no decoder {name}; reinstall PyAV") from None
     except (av.error.FFmpegError, ValueError) as error:
-        raise CodecError(f"decoder {name}{' (NVDEC)' * (decoder == 'nvdec')}: {error}") from None
+        hint = "" if decoder == "software" else "; NVDEC may not decode this format: remove 'decoder: nvdec'"
+        raise CodecError(f"decoder {name}: {error}{hint}") from None
 
 
 def _software(name: str) -> Any:

@@ -142,6 +142,12 @@ def test_slabs_outlive_the_shelf_and_threads_share_it() -> None:
 
 
 def test_what_is_large_or_no_plain_array_stays_as_it_is() -> None:
-    given_values = {"large": np.zeros(10**6), "objects": np.array([None, "x"]), "number": 3, "empty": np.zeros((0, 4))}
+    given_values = {
+        "large": np.zeros(10**6),
+        "objects": np.array([None, "x"]),
+        "number": 3,
+        "empty": np.zeros((0, 4)),
+        "masked": np.ma.masked_equal([1, 2], 2),
+    }
     kept = Shelf().keep(given_values)
     assert all(kept[name] is value for name, value in given_values.items())

@@ -66,3 +66,33 @@ def test_training_interrupted_in_its_second_cycle_gives_the_same_weights(
     assert lengths == both  # the first cycle is not repeated
     assert halves.read_bytes() == whole.read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {whole.name, halves.name}
+
+
+def test_a_first_cycle_of_another_length_is_not_taken_for_this_one(
+    training: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    fit = training.fit
+
+    def first_only(network: Any, loss: Any, batches: Any, schedule: Any, **options: Any) -> None:
+        lengths.append(schedule.iterations)
+        if len(lengths) in (2, 4):
+            raise KeyboardInterrupt
+        fit(network, loss, batches, schedule, **options)
+
+    monkeypatch.setattr(training, "fit", first_only)
+    for length in ("1", "2"):
+        arguments = ["train_pafnet.py", "--iterations", length, "3", "--out", str(tmp_path / "net.safetensors")]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(KeyboardInterrupt):
+            training.main()
+    assert lengths == [1, 3, 2, 3]
+
+
+def test_more_cycles_than_there_are_is_an_error(
+    training: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train_pafnet.py", "--iterations", "1", "1", "1"])
+    with pytest.raises(SystemExit):
+        training.main()
+    assert "--iterations: 3 cycles, and there are 2; leave some out" in capsys.readouterr().err

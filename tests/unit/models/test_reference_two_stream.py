@@ -9,16 +9,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from two_stream_clips import SPECS, clip, moving, training_script
+from two_stream_clips import SPECS, WEIGHTS, clip, moving, training_script
 
+from pytest_lossy.engine.threads import one_torch_thread
 from pytest_lossy.errors import ModelError
 from pytest_lossy.models.declaration import InputSection, ModelSection
 from pytest_lossy.models.registry import build_model
 from pytest_lossy.tasks.action import ActionTask
 
 pytest.importorskip("cv2", reason="optical flow needs the extra 'flow'")
-
-WEIGHTS = SPECS / "weights" / "two-stream-mini.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +28,8 @@ def net() -> Iterator[ModuleType]:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_torch_thread():
+        yield
 
 
 class TestFlow:

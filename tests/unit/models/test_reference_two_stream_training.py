@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from two_stream_clips import SPECS, clip, frame, moving, training_script
+from two_stream_clips import WEIGHTS, clip, frame, moving, training_script
 
 from pytest_lossy.data.base import Sample
 from pytest_lossy.data.mini.dataset import Split
 from pytest_lossy.data.mini_action import MiniAction
+from pytest_lossy.engine.threads import one_torch_thread
 
 pytest.importorskip("cv2", reason="optical flow needs the extra 'flow'")
-
-WEIGHTS = SPECS / "weights" / "two-stream-mini.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +42,8 @@ def learning(script: ModuleType) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_torch_thread():
+        yield
 
 
 class TestTraining:

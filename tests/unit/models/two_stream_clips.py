@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter, shift
 from pytest_lossy.data.base import Sample
 
 SPECS = Path(__file__).parents[3] / "model_specs"
+WEIGHTS = SPECS / "weights" / "two-stream-mini.safetensors"
 
 
 @contextmanager
