@@ -11,7 +11,7 @@ import torch
 from pytest_lossy.cores import usable_cores
 from pytest_lossy.errors import ModelError
 
-__all__ = ["choose_device", "copying_aside", "device_names", "inference_threads"]
+__all__ = ["choose_device", "copying_aside", "device_names", "inference_threads", "wait_for"]
 
 MAX_GPU_THREADS = 8
 """Threads that feed one GPU: beyond this they wait for it, and each holds a batch in memory."""
@@ -75,3 +75,9 @@ def copying_aside(device: str) -> Iterator[None]:
     with torch.cuda.stream(streams[device]):
         yield
     streams[device].synchronize()
+
+
+def wait_for(device: str) -> None:
+    """Wait for what the calling thread queued on a GPU outside of :func:`copying_aside`; nothing on a CPU."""
+    if device.startswith("cuda"):
+        torch.cuda.current_stream(device).synchronize()

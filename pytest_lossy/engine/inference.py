@@ -9,7 +9,7 @@ import torch
 
 from pytest_lossy.codecs.base import UInt8Array
 from pytest_lossy.data.base import Context
-from pytest_lossy.engine.devices import copying_aside
+from pytest_lossy.engine.devices import copying_aside, wait_for
 from pytest_lossy.errors import LossyError, ModelError
 from pytest_lossy.models.base import Model, Prediction, StagedModel
 from pytest_lossy.usercode import explain_exception
@@ -88,8 +88,10 @@ class Inference:
         with copying_aside(self._device):
             staged = self._model.stage(media, context)
         with self._slots:
-            # What is returned is in ordinary memory, so that nothing on a GPU still reads what was staged.
-            return list(self._model.infer(staged))
+            answer = list(self._model.infer(staged))
+            # What was staged is freed in another stream than the one that reads it, and would be written over.
+            wait_for(self._device)
+            return answer
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pytest_lossy.engine.inference
 from pytest_lossy.engine.devices import copying_aside
 from pytest_lossy.engine.inference import Inference
 from pytest_lossy.errors import CodecError, DataError, LossyError, ModelError
@@ -166,6 +167,24 @@ def test_a_batch_is_prepared_while_another_is_inferred() -> None:
     assert answers == [[0], [0]]
     assert model.staged == 2
     assert model.sizes == []
+
+
+def test_inference_on_a_gpu_is_waited_for_before_its_input_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Stream:
+        def synchronize(self) -> None:
+            asked.append("waited")
+
+    class Noted(Staged):
+        def infer(self, staged: list[int]) -> list[int]:
+            asked.append("inferred")
+            return staged
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream() if device == "cuda:1" else None)
+    monkeypatch.setattr(pytest_lossy.engine.inference, "copying_aside", lambda device: contextlib.nullcontext())
+    assert Inference(Noted(stages=True), 2, 1, "cuda:1").predict(inputs(3)) == [0, 1, 2]
+    assert asked == ["inferred", "waited"] * 2
 
 
 def test_a_model_that_may_not_be_staged_is_called_as_a_whole() -> None:
